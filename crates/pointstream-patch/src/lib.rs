@@ -1,0 +1,3 @@
+//! JSON documents as text: diff, direct edits, JSON Patch and JSON Pointer.
+
+#![no_std]
