@@ -1,0 +1,223 @@
+use core::future::Future;
+
+use pointstream_point::{Fault, Kind, PointKey, Tags, Value};
+
+use crate::Readings;
+
+/// A driver: what turns a connector's operations into a protocol's bytes.
+///
+/// The framework decides *when* (opening, polling, retrying, closing, staleness, time limits); a
+/// driver decides *how*. It owns its session, is called for one operation at a time, and needs
+/// three methods: [`open`](Self::open), [`close`](Self::close) and [`ping`](Self::ping). All others
+/// have default bodies; [`features`](Self::features) says which of them the framework may ask for.
+///
+/// # Errors
+///
+/// What an operation answers decides what happens, by type and never by message text:
+///
+/// - [`OpError::Session`]: the session is gone. The connector goes down (or to fault), closes,
+///   and retries.
+/// - [`OpError::Refused`]: the device said no to this operation. The session stands, and the
+///   points of the operation get the fault.
+/// - [`Readings::err`]: only that point is bad.
+///
+/// # Cancel safety
+///
+/// [`event`](Self::event) must be cancel-safe: it is dropped whenever something else is to be
+/// done. Any other method is cancelled only when it exceeds the connector's time limit or the
+/// connector ends; then `close` follows before the next `open`. A panic is caught and becomes a
+/// session fault.
+pub trait Driver: Send + 'static {
+    /// What the framework may ask of this driver.
+    fn features(&self) -> Features;
+
+    /// Opens the session. Called only when closed.
+    fn open(&mut self, into: &mut Readings) -> impl Future<Output = Result<(), OpError>> + Send;
+
+    /// Closes the session. Called also after a failed operation; must not fail.
+    fn close(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Asks the device for a sign of life, cheaply, and gives what it says about itself.
+    fn ping(&mut self, into: &mut Readings) -> impl Future<Output = Result<Tags, OpError>> + Send;
+
+    /// Learns of points and parses their addresses, once. A bad address is that point's fault, by
+    /// [`Readings::err`]. Called at any time between operations, open or closed.
+    fn bind(&mut self, points: &[Binding], into: &mut Readings) {
+        let _ = (points, into);
+    }
+
+    /// Forgets points.
+    fn unbind(&mut self, points: &[PointKey]) {
+        let _ = points;
+    }
+
+    /// How these bound points are fetched, in as few requests as the protocol allows. The answer
+    /// is kept until the set of points changes. By default one request for all.
+    fn plan(&self, points: &[PointKey]) -> Vec<Request> {
+        vec![Request::new(points, 0)]
+    }
+
+    /// Reads the points of one request (or of several, where the driver said that it pipelines)
+    /// and puts each outcome into `into`.
+    fn read(
+        &mut self,
+        requests: &[Request],
+        into: &mut Readings,
+    ) -> impl Future<Output = Result<(), OpError>> + Send {
+        let _ = (requests, into);
+        async { Err(OpError::Refused(Fault::unsupported("reading"))) }
+    }
+
+    /// Writes values. What has no outcome in `into` by [`Readings::write_err`] when this answers
+    /// `Ok` was written.
+    fn write(
+        &mut self,
+        writes: &[Write],
+        into: &mut Readings,
+    ) -> impl Future<Output = Result<(), OpError>> + Send {
+        let _ = (writes, into);
+        async { Err(OpError::Refused(Fault::unsupported("writing"))) }
+    }
+
+    /// Subscribes to points; their values then arrive by [`event`](Self::event) or with any other
+    /// operation. Called with all watched points after each opening.
+    fn watch(
+        &mut self,
+        points: &[PointKey],
+        into: &mut Readings,
+    ) -> impl Future<Output = Result<(), OpError>> + Send {
+        let _ = (points, into);
+        async { Err(OpError::Refused(Fault::unsupported("watching"))) }
+    }
+
+    /// Ends subscriptions.
+    fn unwatch(
+        &mut self,
+        points: &[PointKey],
+        into: &mut Readings,
+    ) -> impl Future<Output = Result<(), OpError>> + Send {
+        let _ = (points, into);
+        async { Ok(()) }
+    }
+
+    /// Waits for something that comes unasked. Never completes by default. Called while the
+    /// session is open and nothing else is to be done.
+    fn event(&mut self, into: &mut Readings) -> impl Future<Output = Result<(), OpError>> + Send {
+        let _ = into;
+        core::future::pending()
+    }
+}
+
+/// What a driver can do beyond open, close and ping.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Features {
+    /// [`Driver::read`] works, so watched points are polled.
+    pub poll: bool,
+    /// [`Driver::watch`] works, so watched points are subscribed to.
+    pub watch: bool,
+    /// [`Driver::write`] works.
+    pub write: bool,
+}
+
+impl Features {
+    /// Nothing beyond open, close and ping.
+    pub const NONE: Self = Self { poll: false, watch: false, write: false };
+
+    /// These features and polling.
+    #[must_use]
+    pub const fn with_poll(mut self) -> Self {
+        self.poll = true;
+        self
+    }
+
+    /// These features and watching.
+    #[must_use]
+    pub const fn with_watch(mut self) -> Self {
+        self.watch = true;
+        self
+    }
+
+    /// These features and writing.
+    #[must_use]
+    pub const fn with_write(mut self) -> Self {
+        self.write = true;
+        self
+    }
+}
+
+/// A point as its driver sees it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Binding {
+    /// The key by which everything about the point is said.
+    pub key: PointKey,
+    /// The kind of value that the point is to have.
+    pub kind: Kind,
+    /// The address of the current value, in the driver's syntax.
+    pub cur: Option<Box<str>>,
+    /// The address to write to, in the driver's syntax.
+    pub write: Option<Box<str>>,
+}
+
+impl Binding {
+    /// A point with neither address.
+    pub const fn new(key: PointKey, kind: Kind) -> Self {
+        Self { key, kind, cur: None, write: None }
+    }
+}
+
+/// Points that are fetched together, by [`Driver::plan`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Request {
+    /// The points. They all get the fault if the request is refused.
+    pub points: Box<[PointKey]>,
+    /// The driver's own mark, such as an index into its plan.
+    pub token: u64,
+}
+
+impl Request {
+    /// A request for `points` with the driver's own mark.
+    pub fn new(points: &[PointKey], token: u64) -> Self {
+        Self { points: points.into(), token }
+    }
+}
+
+/// A value on its way to a device. It was checked against the point's kind, unit and range.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Write {
+    /// The point.
+    pub key: PointKey,
+    /// The value.
+    pub value: Value,
+}
+
+impl Write {
+    /// A write of `value` to the point `key`.
+    pub const fn new(key: PointKey, value: Value) -> Self {
+        Self { key, value }
+    }
+}
+
+/// Why an operation failed as a whole.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpError {
+    /// The session is gone: the connector closes and retries.
+    #[error("{0}")]
+    Session(#[source] Fault),
+    /// The device said no to this operation; the session stands.
+    #[error("{0}")]
+    Refused(#[source] Fault),
+}
+
+impl OpError {
+    /// The fault, whatever it ended.
+    pub fn fault(&self) -> &Fault {
+        match self {
+            Self::Session(fault) | Self::Refused(fault) => fault,
+        }
+    }
+}

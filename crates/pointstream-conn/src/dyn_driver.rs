@@ -1,0 +1,108 @@
+//! The object-safe twin of [`Driver`], so that connectors of all kinds run by the same code.
+
+use core::future::Future;
+use core::pin::Pin;
+
+use pointstream_point::{PointKey, Tags};
+
+use crate::driver::{Binding, Driver, Features, OpError, Request, Write};
+use crate::readings::Readings;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+pub(crate) trait DynDriver: Send {
+    fn features(&self) -> Features;
+    fn open<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>>;
+    fn close(&mut self) -> BoxFuture<'_, ()>;
+    fn ping<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<Tags, OpError>>;
+    fn bind(&mut self, points: &[Binding], into: &mut Readings);
+    fn unbind(&mut self, points: &[PointKey]);
+    fn plan(&self, points: &[PointKey]) -> Vec<Request>;
+    fn read<'a>(
+        &'a mut self,
+        requests: &'a [Request],
+        into: &'a mut Readings,
+    ) -> BoxFuture<'a, Result<(), OpError>>;
+    fn write<'a>(
+        &'a mut self,
+        writes: &'a [Write],
+        into: &'a mut Readings,
+    ) -> BoxFuture<'a, Result<(), OpError>>;
+    fn watch<'a>(
+        &'a mut self,
+        points: &'a [PointKey],
+        into: &'a mut Readings,
+    ) -> BoxFuture<'a, Result<(), OpError>>;
+    fn unwatch<'a>(
+        &'a mut self,
+        points: &'a [PointKey],
+        into: &'a mut Readings,
+    ) -> BoxFuture<'a, Result<(), OpError>>;
+    fn event<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>>;
+}
+
+impl<D: Driver> DynDriver for D {
+    fn features(&self) -> Features {
+        Driver::features(self)
+    }
+
+    fn open<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>> {
+        Box::pin(Driver::open(self, into))
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(Driver::close(self))
+    }
+
+    fn ping<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<Tags, OpError>> {
+        Box::pin(Driver::ping(self, into))
+    }
+
+    fn bind(&mut self, points: &[Binding], into: &mut Readings) {
+        Driver::bind(self, points, into);
+    }
+
+    fn unbind(&mut self, points: &[PointKey]) {
+        Driver::unbind(self, points);
+    }
+
+    fn plan(&self, points: &[PointKey]) -> Vec<Request> {
+        Driver::plan(self, points)
+    }
+
+    fn read<'a>(
+        &'a mut self,
+        requests: &'a [Request],
+        into: &'a mut Readings,
+    ) -> BoxFuture<'a, Result<(), OpError>> {
+        Box::pin(Driver::read(self, requests, into))
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        writes: &'a [Write],
+        into: &'a mut Readings,
+    ) -> BoxFuture<'a, Result<(), OpError>> {
+        Box::pin(Driver::write(self, writes, into))
+    }
+
+    fn watch<'a>(
+        &'a mut self,
+        points: &'a [PointKey],
+        into: &'a mut Readings,
+    ) -> BoxFuture<'a, Result<(), OpError>> {
+        Box::pin(Driver::watch(self, points, into))
+    }
+
+    fn unwatch<'a>(
+        &'a mut self,
+        points: &'a [PointKey],
+        into: &'a mut Readings,
+    ) -> BoxFuture<'a, Result<(), OpError>> {
+        Box::pin(Driver::unwatch(self, points, into))
+    }
+
+    fn event<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>> {
+        Box::pin(Driver::event(self, into))
+    }
+}

@@ -1,0 +1,15 @@
+//! The connector framework.
+//!
+//! A *connector* is this side's end of one external system. Its [`Driver`] turns operations into
+//! bytes; its machine, [`Connector`], decides when they happen, keeps the state of its points and
+//! is as pure as a function: told the time, given inputs, asked for actions. The shell in `shell`
+//! (feature `tokio`) is the loop that joins the two. A [`Registry`] makes drivers by name.
+
+mod driver;
+mod dyn_driver;
+mod readings;
+mod registry;
+
+pub use driver::{Binding, Driver, Features, OpError, Request, Write};
+pub use readings::{Reading, Readings};
+pub use registry::{AnyDriver, Context, MakeError, Registry};

@@ -1,0 +1,130 @@
+use std::collections::BTreeMap;
+
+use pointstream_point::{Fault, Id};
+use serde::de::DeserializeOwned;
+
+use crate::driver::Driver;
+use crate::dyn_driver::DynDriver;
+
+/// The kinds of connector that a process knows, by name.
+///
+/// A registry is a value: nothing is registered by linking or by a global. A driver crate offers
+/// `register(&mut Registry)`; an application calls it.
+#[derive(Default)]
+pub struct Registry {
+    kinds: BTreeMap<&'static str, Maker>,
+}
+
+type Maker = Box<dyn Fn(serde_json::Value, &Context) -> Result<AnyDriver, MakeError> + Send + Sync>;
+
+/// A driver of whatever kind, as [`Registry::make`] gives it.
+pub struct AnyDriver(pub(crate) Box<dyn DynDriver>);
+
+impl AnyDriver {
+    /// Any driver from one of a known type.
+    pub fn new(driver: impl Driver) -> Self {
+        Self(Box::new(driver))
+    }
+
+    /// What the framework may ask of this driver.
+    pub fn features(&self) -> crate::Features {
+        self.0.features()
+    }
+}
+
+/// What a driver is told about its surroundings when it is made.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Context {
+    /// The id of its connector.
+    pub id: Id,
+    /// A seed for jitter and the like; differs from connector to connector.
+    pub seed: u64,
+}
+
+impl Context {
+    /// The surroundings of the connector `id`.
+    pub const fn new(id: Id, seed: u64) -> Self {
+        Self { id, seed }
+    }
+}
+
+/// Why no driver could be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MakeError {
+    /// No driver of this kind is registered.
+    #[error("unknown kind of connector {kind:?}: this build has {known}")]
+    UnknownKind {
+        /// What was asked for.
+        kind: String,
+        /// What there is.
+        known: String,
+    },
+    /// The configuration is not what this kind of driver takes.
+    #[error("{0}")]
+    Config(#[source] serde_json::Error),
+    /// The driver refused its configuration.
+    #[error("{0}")]
+    Refused(#[source] Fault),
+}
+
+impl Registry {
+    /// A registry that knows nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Teaches the kind `name`: its configuration `C`, which is everything under a connector that
+    /// the framework does not take for itself, and how a driver is made of it. A second
+    /// registration of a name replaces the first.
+    pub fn register<C, D>(
+        &mut self,
+        name: &'static str,
+        make: impl Fn(C, &Context) -> Result<D, Fault> + Send + Sync + 'static,
+    ) where
+        C: DeserializeOwned,
+        D: Driver,
+    {
+        let maker: Maker = Box::new(move |config, context| {
+            let config = serde_json::from_value(config).map_err(MakeError::Config)?;
+            make(config, context).map(AnyDriver::new).map_err(MakeError::Refused)
+        });
+        self.kinds.insert(name, maker);
+    }
+
+    /// Makes a driver of the kind `name`.
+    pub fn make(
+        &self,
+        name: &str,
+        config: serde_json::Value,
+        context: &Context,
+    ) -> Result<AnyDriver, MakeError> {
+        let Some(make) = self.kinds.get(name) else {
+            let known = if self.kinds.is_empty() {
+                "none".to_owned()
+            } else {
+                self.kinds().collect::<Vec<_>>().join(", ")
+            };
+            return Err(MakeError::UnknownKind { kind: name.to_owned(), known });
+        };
+        make(config, context)
+    }
+
+    /// The names of all kinds.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.kinds.keys().copied()
+    }
+}
+
+impl core::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_set().entries(self.kinds()).finish()
+    }
+}
+
+impl core::fmt::Debug for AnyDriver {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AnyDriver").field("features", &self.features()).finish()
+    }
+}

@@ -1,0 +1,37 @@
+//! The point model, without any I/O.
+//!
+//! A *point* is one sensor, setpoint or command of an external system. This crate holds what every
+//! other crate says about points: [`Value`] and [`Unit`], [`Status`] and [`Fault`], [`Id`],
+//! [`PointKey`] and [`Tags`], the [`Tuning`] that points share, the [`PointSpec`] that a
+//! configuration gives, and [`CurState`], the state machine of a point's current value.
+//!
+//! `no_std` with `alloc`. Times are values: an [`Instant`](pointstream_time::Instant) for delays, a
+//! [`jiff::Timestamp`] for what is shown, both in a [`Now`].
+
+#![no_std]
+
+extern crate alloc;
+
+mod cur;
+mod fault;
+mod id;
+mod kind;
+mod now;
+mod spec;
+mod status;
+mod tags;
+mod tuning;
+mod unit;
+mod value;
+
+pub use cur::{Cur, CurState};
+pub use fault::{Fault, FaultKind};
+pub use id::{Id, IdError, PointKey};
+pub use kind::{Kind, UnknownKind};
+pub use now::Now;
+pub use spec::{PointSpec, RangeError};
+pub use status::{Status, UnknownStatus};
+pub use tags::{Tag, Tags};
+pub use tuning::Tuning;
+pub use unit::{Unit, UnitError};
+pub use value::{DateTime, Value};

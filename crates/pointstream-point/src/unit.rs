@@ -1,0 +1,135 @@
+use core::fmt;
+use core::num::NonZeroU16;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+#[expect(clippy::approx_constant, reason = "the database's own digits")]
+mod table;
+
+/// A unit of the Project Haystack database; a small index that is copied freely.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct Unit(NonZeroU16);
+
+/// One row of the database.
+struct UnitDef {
+    /// The name first, the preferred symbol last.
+    ids: &'static [&'static str],
+    /// What it measures, as in `temperature`.
+    quantity: &'static str,
+    /// Exponents of kg, m, s, K, A, mol, cd.
+    dimension: [i8; 7],
+    /// `SI value = value × scale + offset`.
+    scale: f64,
+    offset: f64,
+}
+
+/// Why a unit could not be found or used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnitError {
+    /// No unit of the database has this name or symbol.
+    #[error("unknown unit: expected a name or symbol of the Project Haystack unit database")]
+    Unknown,
+    /// The two units measure different things.
+    #[error("units of different quantities: {0} and {1}")]
+    Quantity(Unit, Unit),
+}
+
+impl Unit {
+    /// The unit with this name or symbol, such as `celsius` or `°C`.
+    pub fn parse(id: &str) -> Result<Self, UnitError> {
+        let found = table::INDEX.binary_search_by(|(other, _)| other.as_bytes().cmp(id.as_bytes()));
+        let index = found.ok().and_then(|at| table::INDEX.get(at)).map(|&(_, index)| index);
+        index.and_then(|index| NonZeroU16::new(index + 1)).map(Self).ok_or(UnitError::Unknown)
+    }
+
+    /// The preferred symbol, such as `°C`.
+    pub fn symbol(self) -> &'static str {
+        self.def().ids.last().copied().unwrap_or_default()
+    }
+
+    /// The name, such as `celsius`.
+    pub fn name(self) -> &'static str {
+        self.def().ids.first().copied().unwrap_or_default()
+    }
+
+    /// What it measures, such as `temperature`.
+    pub fn quantity(self) -> &'static str {
+        self.def().quantity
+    }
+
+    /// `value` of this unit in terms of `to`, by the database's scale and offset.
+    pub fn convert(self, value: f64, to: Self) -> Result<f64, UnitError> {
+        if self == to {
+            return Ok(value);
+        }
+        let (from, into) = (self.def(), to.def());
+        if from.quantity != into.quantity || from.dimension != into.dimension {
+            return Err(UnitError::Quantity(self, to));
+        }
+        Ok((value * from.scale + from.offset - into.offset) / into.scale)
+    }
+
+    fn def(self) -> &'static UnitDef {
+        // An index only comes from `parse`, which takes it from the table itself.
+        &table::UNITS[usize::from(self.0.get() - 1)]
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.symbol())
+    }
+}
+
+impl fmt::Debug for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unit({})", self.symbol())
+    }
+}
+
+impl Serialize for Unit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.symbol())
+    }
+}
+
+impl<'de> Deserialize<'de> for Unit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = alloc::string::String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(|error| de::Error::custom(format_args!("{error}, not {text:?}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_id_of_the_table_finds_its_unit() {
+        for def in table::UNITS {
+            for id in def.ids {
+                let unit = Unit::parse(id).unwrap();
+                assert!(unit.def().ids.contains(id), "{id} finds {unit:?}");
+            }
+        }
+        assert!(table::INDEX.is_sorted_by(|a, b| a.0.as_bytes() < b.0.as_bytes()));
+        assert_eq!(Unit::parse("furlongs"), Err(UnitError::Unknown));
+    }
+
+    #[test]
+    fn temperatures_convert_through_their_offsets() {
+        let (celsius, fahrenheit) = (Unit::parse("°C").unwrap(), Unit::parse("°F").unwrap());
+        let boiling = celsius.convert(100.0, fahrenheit).unwrap();
+        assert!((boiling - 212.0).abs() < 1e-9, "{boiling}");
+        assert_eq!(celsius.symbol(), "°C");
+        assert_eq!(celsius.name(), "celsius");
+        let kilowatt = Unit::parse("kW").unwrap();
+        assert_eq!(celsius.convert(1.0, kilowatt), Err(UnitError::Quantity(celsius, kilowatt)));
+    }
+
+    #[test]
+    fn an_optional_unit_takes_two_bytes() {
+        assert_eq!(size_of::<Option<Unit>>(), 2);
+    }
+}
