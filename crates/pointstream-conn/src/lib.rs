@@ -3,7 +3,7 @@
 //! A *connector* is this side's end of one external system. Its [`Driver`] turns operations into
 //! bytes; its machine, [`Connector`], decides when they happen, keeps the state of its points and
 //! is as pure as a function: told the time, given inputs, asked for actions. The shell in `shell`
-//! (feature `tokio`) is the loop that joins the two. A [`Registry`] makes drivers by name.
+//! is the loop that joins the two. A [`Registry`] makes drivers by name.
 
 mod driver;
 mod dyn_driver;
