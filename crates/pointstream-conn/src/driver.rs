@@ -1,4 +1,5 @@
 use core::future::Future;
+use std::sync::Arc;
 
 use pointstream_point::{Fault, Kind, PointKey, Tags, Value};
 
@@ -172,7 +173,7 @@ impl Binding {
 #[non_exhaustive]
 pub struct Request {
     /// The points. They all get the fault if the request is refused.
-    pub points: Box<[PointKey]>,
+    pub points: Arc<[PointKey]>,
     /// The driver's own mark, such as an index into its plan.
     pub token: u64,
 }

@@ -5,11 +5,22 @@
 //! is as pure as a function: told the time, given inputs, asked for actions. The shell in `shell`
 //! is the loop that joins the two. A [`Registry`] makes drivers by name.
 
+mod bucket;
+mod config;
+mod connector;
 mod driver;
 mod dyn_driver;
 mod readings;
 mod registry;
+mod shard;
+mod shell;
+mod view;
+mod writes;
 
+pub use config::{ConnConfig, NamedTuning, PointDef};
+pub use connector::{Action, Connector, Input, Outcome, PlanFor};
 pub use driver::{Binding, Driver, Features, OpError, Request, Write};
 pub use readings::{Reading, Readings};
 pub use registry::{AnyDriver, Context, MakeError, Registry};
+pub use shell::{Clock, Follower, Handle, Shell};
+pub use view::{Changes, ConnState, ConnView, Event, PollStats};

@@ -13,6 +13,7 @@
 extern crate alloc;
 
 mod cur;
+pub mod duration;
 mod fault;
 mod id;
 mod kind;

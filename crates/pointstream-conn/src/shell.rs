@@ -1,0 +1,387 @@
+//! The loop that joins a connector's machine and its driver, on tokio.
+
+use core::future::Future;
+use core::panic::AssertUnwindSafe;
+use core::pin::pin;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use pointstream_point::{Fault, Now, PointKey, Status, Value};
+use pointstream_time::Instant;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{ConnConfig, NamedTuning, PointDef};
+use crate::connector::{Action, Connector, Input, Outcome};
+use crate::driver::{OpError, Write};
+use crate::dyn_driver::DynDriver;
+use crate::readings::Readings;
+use crate::registry::AnyDriver;
+use crate::view::{Changes, ConnState, ConnView, Event};
+
+/// The clock of a shell: tokio's, so that paused time governs it, and the wall clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(tokio::time::Instant);
+
+impl Clock {
+    /// A clock whose origin is the present.
+    pub fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    /// The present.
+    pub fn now(self) -> Now {
+        Now { at: Instant::from_origin(self.0.elapsed()), wall: Timestamp::now() }
+    }
+
+    fn instant(self, at: Instant) -> tokio::time::Instant {
+        let far = Duration::from_secs(60 * 60 * 24 * 365);
+        self.0 + at.since_origin().min(self.0.elapsed() + far)
+    }
+}
+
+/// Who follows a connector. Called by the connector's own task, so it must be quick and must not
+/// block: it folds what it gets into state of its own.
+pub trait Follower: Send + Sync + 'static {
+    /// Points changed.
+    fn on_changes(&self, changes: &Arc<Changes>);
+
+    /// The connector's state or status changed, or a counter beside them.
+    fn on_conn(&self, view: &ConnView);
+}
+
+/// The way to a running connector. When the last handle is dropped, the connector closes its
+/// session and ends.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Bind(Vec<PointDef>),
+    Unbind(Vec<PointKey>),
+    Watch(Vec<PointKey>),
+    Unwatch(Vec<PointKey>),
+    Write(Write, oneshot::Sender<Result<(), Fault>>),
+    Tuning(Arc<NamedTuning>),
+    Retune(Vec<(PointKey, Arc<NamedTuning>)>),
+    Disable(bool),
+    Ping,
+    Close,
+}
+
+/// How many commands may wait for a connector. A sender waits when there are more.
+const COMMANDS_MAX: usize = 1024;
+
+/// How long closing the session may take when the connector ends.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
+
+impl Handle {
+    /// Adds points. A point whose slot is taken replaces the one in it.
+    pub async fn bind(&self, points: Vec<PointDef>) {
+        self.send(Command::Bind(points)).await;
+    }
+
+    /// Removes points.
+    pub async fn unbind(&self, points: Vec<PointKey>) {
+        self.send(Command::Unbind(points)).await;
+    }
+
+    /// Watches points from now on.
+    pub async fn watch(&self, points: Vec<PointKey>) {
+        self.send(Command::Watch(points)).await;
+    }
+
+    /// Ends the watching of points.
+    pub async fn unwatch(&self, points: Vec<PointKey>) {
+        self.send(Command::Unwatch(points)).await;
+    }
+
+    /// Gives a tuning other options.
+    pub async fn tuning(&self, tuning: Arc<NamedTuning>) {
+        self.send(Command::Tuning(tuning)).await;
+    }
+
+    /// Gives points another tuning.
+    pub async fn retune(&self, points: Vec<(PointKey, Arc<NamedTuning>)>) {
+        self.send(Command::Retune(points)).await;
+    }
+
+    /// Switches the connector off or on.
+    pub async fn disable(&self, disabled: bool) {
+        self.send(Command::Disable(disabled)).await;
+    }
+
+    /// Opens the session if it is not open, and asks for a sign of life.
+    pub async fn ping(&self) {
+        self.send(Command::Ping).await;
+    }
+
+    /// Closes the session.
+    pub async fn close(&self) {
+        self.send(Command::Close).await;
+    }
+
+    /// Writes a value to a point and waits until the device took it or it failed. The value is
+    /// expected to be checked against the point already.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped the write may still happen; its outcome is then not known.
+    pub async fn write(&self, key: PointKey, value: Value) -> Result<(), Fault> {
+        let (sender, receiver) = oneshot::channel();
+        self.send(Command::Write(Write::new(key, value), sender)).await;
+        receiver.await.unwrap_or_else(|_| Err(Fault::down("the connector has ended")))
+    }
+
+    /// A connector that has ended takes no commands, which is no error of the sender.
+    async fn send(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+}
+
+/// A connector with its driver, ready to run.
+#[derive(Debug)]
+pub struct Shell {
+    driver: AnyDriver,
+    readings: Readings,
+    core: Core,
+}
+
+/// All of a shell but the driver, so that it goes on while the driver is at work.
+struct Core {
+    machine: Connector,
+    follower: Arc<dyn Follower>,
+    commands: mpsc::Receiver<Command>,
+    clock: Clock,
+    waiting: BTreeMap<u64, oneshot::Sender<Result<(), Fault>>>,
+    next_token: u64,
+    shown: (ConnState, Status),
+    ended: bool,
+}
+
+impl Shell {
+    /// Joins a configuration, a driver and who follows them.
+    pub fn new(
+        config: ConnConfig,
+        driver: AnyDriver,
+        follower: Arc<dyn Follower>,
+        clock: Clock,
+    ) -> (Self, Handle) {
+        let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let core = Core {
+            machine: Connector::new(clock.now(), config, driver.features()),
+            follower,
+            commands,
+            clock,
+            waiting: BTreeMap::new(),
+            next_token: 0,
+            shown: <(ConnState, Status)>::default(),
+            ended: false,
+        };
+        (Self { driver, readings: Readings::new(), core }, Handle { commands: sender })
+    }
+
+    /// Runs until every [`Handle`] is gone, then closes the session.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped, the session ends without being closed politely.
+    pub async fn run(mut self) {
+        while !self.core.ended {
+            self.core.flush();
+            match self.core.machine.poll_action() {
+                Some(action) => self.operate(action).await,
+                None => self.wait().await,
+            }
+        }
+        let close = AssertUnwindSafe(self.driver.0.close()).catch_unwind();
+        let _ = tokio::time::timeout(FAREWELL_MAX, close).await;
+    }
+
+    /// Has the driver do one thing, while commands and time go on.
+    async fn operate(&mut self, action: Action) {
+        let limit = self.core.machine.op_timeout();
+        let result = {
+            let mut work = pin!(perform(&mut *self.driver.0, &action, &mut self.readings, limit));
+            loop {
+                tokio::select! {
+                    result = &mut work => break result,
+                    () = self.core.step() => {}
+                }
+                if self.core.ended {
+                    return;
+                }
+            }
+        };
+        self.deliver();
+        self.core.handle(Input::Done(result));
+    }
+
+    /// Waits until there is something to do, open to what the driver hears unasked.
+    async fn wait(&mut self) {
+        if !self.core.machine.is_idle() {
+            return self.core.step().await;
+        }
+        let heard = {
+            let Self { driver, readings, core } = self;
+            let event = contained(async { driver.0.event(readings).await });
+            tokio::select! {
+                heard = event => Some(heard),
+                () = core.step() => None,
+            }
+        };
+        self.deliver();
+        if let Some(Err(OpError::Session(fault))) = heard {
+            self.core.handle(Input::Lost(fault));
+        }
+    }
+
+    fn deliver(&mut self) {
+        if !self.readings.is_empty() {
+            self.core.handle(Input::Readings(&mut self.readings));
+        }
+    }
+}
+
+impl Core {
+    fn handle(&mut self, input: Input<'_>) {
+        self.machine.handle(self.clock.now(), input);
+    }
+
+    /// Waits for the next command or the machine's next time-out, and handles it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: a command is taken and handled in one go.
+    async fn step(&mut self) {
+        let timeout = self.machine.poll_timeout().map(|at| self.clock.instant(at));
+        let sleep = async {
+            match timeout {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => core::future::pending().await,
+            }
+        };
+        tokio::select! {
+            command = self.commands.recv() => match command {
+                Some(command) => self.on_command(command),
+                None => self.ended = true,
+            },
+            () = sleep => self.handle(Input::Timeout),
+        }
+        self.flush();
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Bind(points) => self.handle(Input::Bind(points)),
+            Command::Unbind(points) => self.handle(Input::Unbind(points)),
+            Command::Watch(points) => self.handle(Input::Watch(points)),
+            Command::Unwatch(points) => self.handle(Input::Unwatch(points)),
+            Command::Tuning(tuning) => self.handle(Input::Tuning(tuning)),
+            Command::Retune(points) => self.handle(Input::Retune(points)),
+            Command::Disable(disabled) => self.handle(Input::Disable(disabled)),
+            Command::Ping => self.handle(Input::Ping),
+            Command::Close => self.handle(Input::Close),
+            Command::Write(write, reply) => {
+                let token = self.next_token;
+                self.next_token += 1;
+                self.waiting.insert(token, reply);
+                self.handle(Input::Write(write, token));
+            }
+        }
+    }
+
+    /// Tells everyone what changed.
+    fn flush(&mut self) {
+        while let Some(changes) = self.machine.poll_update() {
+            self.follower.on_changes(&changes);
+        }
+        while let Some(event) = self.machine.poll_event() {
+            match event {
+                Event::Conn(view) => {
+                    self.log(&view);
+                    self.follower.on_conn(&view);
+                }
+                Event::Written { token, result } => {
+                    if let Some(reply) = self.waiting.remove(&token) {
+                        // Whoever asked may have stopped waiting.
+                        let _ = reply.send(result);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Logs a change of the status once, not each retry.
+    fn log(&mut self, view: &ConnView) {
+        let before = core::mem::replace(&mut self.shown, (view.state, view.status));
+        if before.1 == view.status {
+            return tracing::debug!(state = view.state.as_str(), "Connector changed state.");
+        }
+        let err = view.err.as_deref().unwrap_or_default();
+        match view.status {
+            Status::Ok => tracing::info!("Connector is ok."),
+            Status::Disabled => tracing::info!("Connector is disabled."),
+            Status::Unknown => tracing::debug!("Connector is unknown."),
+            status => tracing::warn!(status = status.as_str(), err, "Connector has no connection."),
+        }
+    }
+}
+
+impl core::fmt::Debug for Core {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Core").field("machine", &self.machine).finish_non_exhaustive()
+    }
+}
+
+/// Does one action with the driver. Whatever the driver does, this ends within the limit, and
+/// without a panic.
+async fn perform(
+    driver: &mut dyn DynDriver,
+    action: &Action,
+    into: &mut Readings,
+    limit: Duration,
+) -> Result<Outcome, OpError> {
+    let work = async {
+        match action {
+            Action::Open => driver.open(into).await.map(|()| Outcome::None),
+            Action::Close => {
+                driver.close().await;
+                Ok(Outcome::None)
+            }
+            Action::Ping => driver.ping(into).await.map(Outcome::Ping),
+            Action::Bind(points) => {
+                driver.bind(points, into);
+                Ok(Outcome::None)
+            }
+            Action::Unbind(points) => {
+                driver.unbind(points);
+                Ok(Outcome::None)
+            }
+            Action::Plan(points, _) => Ok(Outcome::Plan(driver.plan(points))),
+            Action::Read(requests, _) => driver.read(requests, into).await.map(|()| Outcome::None),
+            Action::Write(writes, _) => driver.write(writes, into).await.map(|()| Outcome::None),
+            Action::Watch(points) => driver.watch(points, into).await.map(|()| Outcome::None),
+            Action::Unwatch(points) => driver.unwatch(points, into).await.map(|()| Outcome::None),
+        }
+    };
+    let timed_out = |_| {
+        let text = format_args!("the operation took longer than {limit:?}");
+        Err(OpError::Session(Fault::down(text)))
+    };
+    tokio::time::timeout(limit, contained(work)).await.unwrap_or_else(timed_out)
+}
+
+/// Turns a panic into a session fault.
+async fn contained<T>(work: impl Future<Output = Result<T, OpError>>) -> Result<T, OpError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("no message");
+        Err(OpError::Session(Fault::permanent(format_args!("the driver panicked: {text}"))))
+    })
+}

@@ -1,0 +1,240 @@
+use core::ops::Bound;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pointstream_point::{Cur, Id, PointKey, PointSpec, Tag, Value};
+
+/// All points, by id and by key.
+///
+/// Keys are given here: a slot in the shard of the point's connector, with a generation that
+/// grows whenever a slot is used again, so that a key that someone kept never means another point.
+#[derive(Debug, Default)]
+pub struct Points {
+    by_id: BTreeMap<Id, PointKey>,
+    shards: BTreeMap<u32, Shard>,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+/// One point.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// What is configured.
+    pub spec: Arc<PointSpec>,
+    /// The connector that it belongs to.
+    pub conn: Id,
+    /// What it shows now.
+    pub cur: Cur,
+}
+
+/// Why a point could not be added.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InsertError {
+    /// There is one with this id.
+    #[error("the point {id} of connector {conn} exists already")]
+    Duplicate {
+        /// The id.
+        id: Id,
+        /// The connector that has it.
+        conn: Id,
+    },
+    /// There are as many points as a shard holds.
+    #[error("a connector has at most {} points", Points::SHARD_LEN_MAX)]
+    Full,
+}
+
+impl Points {
+    /// How many points a shard holds.
+    pub const SHARD_LEN_MAX: usize = 1 << 24;
+
+    /// An empty directory.
+    pub const fn new() -> Self {
+        Self { by_id: BTreeMap::new(), shards: BTreeMap::new() }
+    }
+
+    /// Adds a point of the connector `conn`, whose shard this is.
+    pub fn insert(
+        &mut self,
+        shard: u32,
+        conn: &Id,
+        spec: Arc<PointSpec>,
+    ) -> Result<PointKey, InsertError> {
+        if let Some((_, entry)) = self.find(spec.id.as_str()) {
+            return Err(InsertError::Duplicate { id: spec.id.clone(), conn: entry.conn.clone() });
+        }
+        let slots = self.shards.entry(shard).or_default();
+        let at = match slots.free.pop() {
+            Some(at) => at,
+            None if slots.slots.len() >= Self::SHARD_LEN_MAX => return Err(InsertError::Full),
+            None => {
+                slots.slots.push(Slot::default());
+                u32::try_from(slots.slots.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        let slot = &mut slots.slots[at as usize];
+        slot.generation = slot.generation.wrapping_add(1);
+        let key = PointKey { shard, slot: at, generation: slot.generation };
+        self.by_id.insert(spec.id.clone(), key);
+        slot.entry = Some(Entry { spec, conn: conn.clone(), cur: Cur::default() });
+        Ok(key)
+    }
+
+    /// Removes a point and gives what it was.
+    pub fn remove(&mut self, key: PointKey) -> Option<Entry> {
+        let shard = self.shards.get_mut(&key.shard)?;
+        let slot = shard.slots.get_mut(key.slot as usize)?;
+        if slot.generation != key.generation {
+            return None;
+        }
+        let entry = slot.entry.take()?;
+        shard.free.push(key.slot);
+        self.by_id.remove(&entry.spec.id);
+        Some(entry)
+    }
+
+    /// Takes note of what a point shows now. A key that has passed is ignored.
+    pub fn apply(&mut self, key: PointKey, cur: &Cur) -> Option<&Entry> {
+        let slot = self.shards.get_mut(&key.shard)?.slots.get_mut(key.slot as usize)?;
+        let entry = slot.entry.as_mut().filter(|_| slot.generation == key.generation)?;
+        entry.cur.clone_from(cur);
+        Some(entry)
+    }
+
+    /// The point with this key.
+    pub fn get(&self, key: PointKey) -> Option<&Entry> {
+        let slot = self.shards.get(&key.shard)?.slots.get(key.slot as usize)?;
+        slot.entry.as_ref().filter(|_| slot.generation == key.generation)
+    }
+
+    /// The point with this id.
+    pub fn find(&self, id: &str) -> Option<(PointKey, &Entry)> {
+        let key = *self.by_id.get(id)?;
+        Some((key, self.get(key)?))
+    }
+
+    /// All points in the order of their ids, from the first one after `after`.
+    pub fn iter_after(&self, after: Option<&str>) -> impl Iterator<Item = (PointKey, &Entry)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let range = self.by_id.range::<str, _>((from, Bound::Unbounded));
+        range.filter_map(|(_, &key)| Some((key, self.get(key)?)))
+    }
+
+    /// All points of a shard.
+    pub fn of_shard(&self, shard: u32) -> impl Iterator<Item = (PointKey, &Entry)> {
+        let slots = self.shards.get(&shard).map(|shard| shard.slots.as_slice()).unwrap_or_default();
+        (0u32..).zip(slots).filter_map(move |(at, slot)| {
+            let key = PointKey { shard, slot: at, generation: slot.generation };
+            Some((key, slot.entry.as_ref()?))
+        })
+    }
+
+    /// How many points there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+}
+
+impl Entry {
+    /// The tag of this name as a filter sees it: the tags that every point has, or else its own.
+    pub fn tag(&self, name: &str) -> Option<Tag> {
+        let text = |text: &str| Some(Tag::Value(Value::str(text)));
+        match name {
+            "point" => Some(Tag::Marker),
+            "id" => text(self.spec.id.as_str()),
+            "dis" => text(self.spec.dis()),
+            "kind" => text(self.spec.kind.as_str()),
+            "unit" => self.spec.unit.and_then(|unit| text(unit.symbol())),
+            "connector" => text(self.conn.as_str()),
+            "cur" => self.spec.cur.as_ref().map(|_| Tag::Marker),
+            "writable" => self.spec.is_writable().then_some(Tag::Marker),
+            "disabled" => self.spec.disabled.then_some(Tag::Marker),
+            "curStatus" => text(self.cur.status.as_str()),
+            "curErr" => self.cur.err.as_deref().and_then(text),
+            "curVal" if self.cur.val == Value::Null => None,
+            "curVal" => Some(Tag::Value(self.cur.val.clone())),
+            _ => self.spec.tags.get(name).cloned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pointstream_point::{Kind, Status};
+
+    use super::*;
+
+    fn id(text: &str) -> Id {
+        text.parse().unwrap()
+    }
+
+    fn spec(text: &str) -> Arc<PointSpec> {
+        Arc::new(PointSpec::new(id(text), Kind::Number))
+    }
+
+    #[test]
+    fn a_key_never_means_another_point() {
+        let mut points = Points::new();
+        let first = points.insert(1, &id("ahu"), spec("a")).unwrap();
+        assert!(points.remove(first).is_some());
+        assert!(points.remove(first).is_none());
+        let second = points.insert(1, &id("ahu"), spec("b")).unwrap();
+        assert_eq!((second.shard, second.slot), (first.shard, first.slot));
+        assert!(points.get(first).is_none());
+        assert!(points.apply(first, &Cur::default()).is_none());
+        assert_eq!(points.get(second).unwrap().spec.id, id("b"));
+        assert!(points.find("a").is_none());
+    }
+
+    #[test]
+    fn an_id_is_taken_once() {
+        let mut points = Points::new();
+        points.insert(1, &id("ahu"), spec("a")).unwrap();
+        let error = points.insert(2, &id("meter"), spec("a")).unwrap_err();
+        assert_eq!(error.to_string(), "the point a of connector ahu exists already");
+    }
+
+    #[test]
+    fn points_are_listed_by_id_from_any_place() {
+        let mut points = Points::new();
+        for name in ["c", "a", "b"] {
+            points.insert(1, &id("ahu"), spec(name)).unwrap();
+        }
+        let names = |after| -> Vec<_> {
+            points.iter_after(after).map(|(_, entry)| entry.spec.id.to_string()).collect()
+        };
+        assert_eq!(names(None), ["a", "b", "c"]);
+        assert_eq!(names(Some("a")), ["b", "c"]);
+        assert_eq!(names(Some("bb")), ["c"]);
+        assert_eq!(points.of_shard(1).count(), 3);
+        assert_eq!(points.of_shard(2).count(), 0);
+    }
+
+    #[test]
+    fn what_a_point_shows_is_kept() {
+        let mut points = Points::new();
+        let key = points.insert(1, &id("ahu"), spec("a")).unwrap();
+        let mut cur = Cur::default();
+        cur.status = Status::Down;
+        assert_eq!(points.apply(key, &cur).unwrap().cur.status, Status::Down);
+        let (_, entry) = points.find("a").unwrap();
+        assert_eq!(entry.tag("curStatus"), Some(Tag::Value(Value::str("down"))));
+        assert_eq!(entry.tag("curVal"), None);
+    }
+}
