@@ -752,3 +752,6 @@ impl Connector {
         self.shard.keys(self.config.shard)
     }
 }
+
+#[cfg(test)]
+mod tests;
