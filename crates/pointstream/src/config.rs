@@ -1,0 +1,203 @@
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pointstream_conn::ConnConfig;
+use pointstream_point::{Id, PointSpec, Tuning};
+
+mod csv_points;
+mod file;
+mod problem;
+mod raw;
+
+pub use problem::{Problem, Problems};
+
+/// What a gateway is to be: its connectors with their points, its tunings, topics and listener.
+///
+/// Made in code, or read from a TOML file by [`Config::read`]. A gateway compares it with what it
+/// is and changes only the difference.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// The address to serve HTTP on, `127.0.0.1:8080` if none is given.
+    pub listen: Option<String>,
+    /// Host names, besides the listen address itself, under which browsers may come.
+    pub allowed_hosts: Vec<String>,
+    /// Where the access token of a listener that is not loopback is kept. By default
+    /// `pointstream.token` beside the configuration file.
+    pub token_file: Option<PathBuf>,
+    /// The tunings by name. `default` is used where none is named.
+    pub tunings: BTreeMap<Id, Tuning>,
+    /// The connectors, in the order of the file.
+    pub connectors: Vec<ConnectorConfig>,
+    /// The topics. Without any there is one, `plant`, with all points.
+    pub topics: Vec<TopicConfig>,
+}
+
+/// A connector and its points.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ConnectorConfig {
+    /// Its name.
+    pub id: Id,
+    /// Its name for people.
+    pub dis: Option<String>,
+    /// The kind of driver, as registered.
+    pub kind: String,
+    /// Switched off.
+    pub disabled: bool,
+    /// The tuning of its points that name none of their own.
+    pub tuning: Option<Id>,
+    /// See [`ConnConfig::open_retry`].
+    pub open_retry: Duration,
+    /// See [`ConnConfig::linger`].
+    pub linger: Duration,
+    /// See [`ConnConfig::op_timeout`].
+    pub op_timeout: Duration,
+    /// See [`ConnConfig::ping_freq`].
+    pub ping_freq: Option<Duration>,
+    /// What the driver takes, by its own names.
+    pub driver: serde_json::Map<String, serde_json::Value>,
+    /// Its points.
+    pub points: Vec<PointSpec>,
+}
+
+/// A topic made of points.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct TopicConfig {
+    /// Its name.
+    pub id: Id,
+    /// Which points: a filter over their tags (`connector == "ahu"`, `temp and air`). All if none.
+    pub filter: Option<String>,
+    /// When its points are polled.
+    pub watch: WatchMode,
+}
+
+/// When the points of a topic are polled.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum WatchMode {
+    /// All the time.
+    #[default]
+    Always,
+    /// Only while somebody subscribes.
+    OnDemand,
+}
+
+impl Config {
+    /// The address that is served when none is configured.
+    pub const LISTEN_DEFAULT: &'static str = "127.0.0.1:8080";
+
+    /// The topic that there is when none is configured.
+    pub const TOPIC_DEFAULT: &'static str = "plant";
+
+    /// A configuration with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This configuration and a connector.
+    #[must_use]
+    pub fn with_connector(mut self, connector: ConnectorConfig) -> Self {
+        self.connectors.push(connector);
+        self
+    }
+
+    /// This configuration and a topic.
+    #[must_use]
+    pub fn with_topic(mut self, topic: TopicConfig) -> Self {
+        self.topics.push(topic);
+        self
+    }
+
+    /// This configuration and a tuning.
+    #[must_use]
+    pub fn with_tuning(mut self, id: Id, tuning: Tuning) -> Self {
+        self.tunings.insert(id, tuning);
+        self
+    }
+
+    /// The address to serve.
+    pub fn listen(&self) -> &str {
+        self.listen.as_deref().unwrap_or(Self::LISTEN_DEFAULT)
+    }
+
+    /// The topics, the default one if none is configured.
+    pub(crate) fn effective_topics(&self) -> Vec<TopicConfig> {
+        if !self.topics.is_empty() {
+            return self.topics.clone();
+        }
+        let id = Self::TOPIC_DEFAULT.parse();
+        id.map(|id| vec![TopicConfig::new(id)]).unwrap_or_default()
+    }
+}
+
+impl ConnectorConfig {
+    /// A connector of the given kind, without points, with the default of everything.
+    pub fn new(id: Id, kind: impl Into<String>) -> Self {
+        let defaults = ConnConfig::new(id.clone(), 0);
+        Self {
+            id,
+            dis: None,
+            kind: kind.into(),
+            disabled: false,
+            tuning: None,
+            open_retry: defaults.open_retry,
+            linger: defaults.linger,
+            op_timeout: defaults.op_timeout,
+            ping_freq: None,
+            driver: serde_json::Map::new(),
+            points: Vec::new(),
+        }
+    }
+
+    /// This connector with an option of its driver.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.driver.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// This connector and a point.
+    #[must_use]
+    pub fn with_point(mut self, point: PointSpec) -> Self {
+        self.points.push(point);
+        self
+    }
+
+    /// Whether a connector of this configuration can become one of `other` without losing its
+    /// session: everything but the points, the tuning, the name for people and the switch is the
+    /// same.
+    pub(crate) fn keeps_session_as(&self, other: &Self) -> bool {
+        self.id == other.id
+            && self.kind == other.kind
+            && self.driver == other.driver
+            && self.open_retry == other.open_retry
+            && self.linger == other.linger
+            && self.op_timeout == other.op_timeout
+            && self.ping_freq == other.ping_freq
+    }
+}
+
+impl TopicConfig {
+    /// A topic of all points, polled all the time.
+    pub const fn new(id: Id) -> Self {
+        Self { id, filter: None, watch: WatchMode::Always }
+    }
+
+    /// This topic of those points only that pass the filter.
+    #[must_use]
+    pub fn with_filter(mut self, filter: impl Into<String>) -> Self {
+        self.filter = Some(filter.into());
+        self
+    }
+
+    /// This topic, polled only while somebody subscribes.
+    #[must_use]
+    pub const fn on_demand(mut self) -> Self {
+        self.watch = WatchMode::OnDemand;
+        self
+    }
+}

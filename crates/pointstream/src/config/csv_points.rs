@@ -1,0 +1,111 @@
+//! Points in a CSV file: a header row, then a point a row.
+
+use pointstream_point::{Id, PointSpec, Unit};
+
+use super::file::parse_tag;
+
+/// The columns, by the names of the keys in TOML. `id` and `kind` are required.
+const COLUMNS: [&str; 12] = [
+    "id", "dis", "kind", "unit", "cur", "write", "min", "max", "step", "disabled", "tuning", "tags",
+];
+
+type Row = Result<(usize, PointSpec), (usize, String)>;
+
+/// The points of a file, each with its line, or what is wrong in that line.
+pub(super) fn parse(text: &str) -> Vec<Row> {
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
+    let headers = match reader.headers() {
+        Ok(headers) => headers.clone(),
+        Err(error) => return vec![Err((1, error.to_string()))],
+    };
+    if let Some(unknown) = headers.iter().find(|name| !COLUMNS.contains(name)) {
+        let message = format!("unknown column {unknown:?}: expected {}", COLUMNS.join(", "));
+        return vec![Err((1, message))];
+    }
+    for required in ["id", "kind"] {
+        if !headers.iter().any(|name| name == required) {
+            return vec![Err((1, format!("the column {required:?} is missing")))];
+        }
+    }
+    let row = |record: Result<csv::StringRecord, csv::Error>| match record {
+        Ok(record) => {
+            let line = record.position().map_or(0, csv::Position::line);
+            let line = usize::try_from(line).unwrap_or(0);
+            point(&headers, &record).map(|spec| (line, spec)).map_err(|message| (line, message))
+        }
+        Err(error) => {
+            let line = error.position().map_or(0, csv::Position::line);
+            Err((usize::try_from(line).unwrap_or(0), error.to_string()))
+        }
+    };
+    reader.records().map(row).collect()
+}
+
+fn point(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<PointSpec, String> {
+    let cell = |name: &str| {
+        let at = headers.iter().position(|header| header == name)?;
+        record.get(at).filter(|cell| !cell.is_empty())
+    };
+    let required = |name: &str| cell(name).ok_or_else(|| format!("the cell {name:?} is empty"));
+    let number = |name: &str| {
+        let parse = |text: &str| text.parse::<f64>().map_err(|_| format!("{name}: not a number: {text:?}"));
+        cell(name).map(parse).transpose()
+    };
+    let id: Id = required("id")?.parse().map_err(|error| format!("id: {error}"))?;
+    let kind = required("kind")?.parse().map_err(|error| format!("kind: {error}"))?;
+    let mut spec = PointSpec::new(id, kind);
+    spec.dis = cell("dis").map(Into::into);
+    let unit = |text| Unit::parse(text).map_err(|error| format!("unit: {error}, not {text:?}"));
+    spec.unit = cell("unit").map(unit).transpose()?;
+    spec.cur = cell("cur").map(Into::into);
+    spec.write = cell("write").map(Into::into);
+    (spec.min, spec.max, spec.step) = (number("min")?, number("max")?, number("step")?);
+    spec.disabled = match cell("disabled") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(other) => return Err(format!("disabled: expected true or false, not {other:?}")),
+    };
+    let tuning = |text: &str| text.parse().map_err(|error| format!("tuning: {error}"));
+    spec.tuning = cell("tuning").map(tuning).transpose()?;
+    for tag in cell("tags").unwrap_or_default().split_whitespace() {
+        let (name, tag) = parse_tag(tag)?;
+        spec.tags.set(name, tag);
+    }
+    Ok(spec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_become_points() {
+        let text = "id,dis,kind,unit,cur,tags\n\
+                    # a comment\n\
+                    m.power, Active power ,Number,kW,input:30001:f4,elec power phase:1\n\
+                    m.on,,Bool,,coil:1,\n";
+        let rows = parse(text);
+        let (line, power) = rows[0].as_ref().unwrap();
+        assert_eq!((*line, power.dis(), power.tags.iter().count()), (3, "Active power", 3));
+        let (line, on) = rows[1].as_ref().unwrap();
+        assert_eq!((*line, on.dis(), on.unit), (4, "m.on", None));
+    }
+
+    #[test]
+    fn a_bad_row_says_what_is_wrong_and_where() {
+        let check = |text: &str, line: usize, message: &str| {
+            let error = parse(text).into_iter().find_map(Result::err).unwrap();
+            assert_eq!(error, (line, message.to_owned()));
+        };
+        check("id,dis\n", 1, "the column \"kind\" is missing");
+        check("id,kind\n,Number\n", 2, "the cell \"id\" is empty");
+        check("id,kind\na b,Number\n", 2, "id: an id has only the characters A-Z a-z 0-9 _ . : ~ -, not ' '");
+        check("id,kind\na,Float\n", 2, "kind: unknown kind: expected Bool, DateTime, Number or Str");
+        check("id,kind,min\n\na,Number,x\n", 3, "min: not a number: \"x\"");
+        check("id,kind,disabled\na,Number,yes\n", 2, "disabled: expected true or false, not \"yes\"");
+        let error = parse("id,kind,colour\n")[0].clone().unwrap_err();
+        assert!(error.1.starts_with("unknown column \"colour\""), "{}", error.1);
+        assert!(parse("id,kind\na\n")[0].is_err(), "a row with too few cells");
+    }
+}

@@ -1,0 +1,279 @@
+//! From the text of a file to a [`Config`], with the place of every problem.
+
+use core::ops::Range;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use pointstream_point::{Id, PointSpec, Tag, Tuning, Value};
+use pointstream_points::Filter;
+use toml::Spanned;
+
+use super::raw::{ConnectorTable, File, PointTable, TopicTable};
+use super::{Config, ConnectorConfig, Problem, Problems, TopicConfig, csv_points};
+
+/// How large a configuration file may be.
+const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
+
+impl Config {
+    /// Reads a configuration from a TOML file, and the CSV files that its connectors name.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, with its place. Nothing is taken from a file that has a problem.
+    pub fn read(path: &Path) -> Result<Self, Problems> {
+        let name = path.display().to_string();
+        let text = read_text(path).map_err(|error| Problem::of_file(&name, error))?;
+        Self::parse(&text, &name, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// Reads a configuration from the text of a TOML file. `name` stands before each problem;
+    /// CSV files are looked for in `dir`.
+    pub fn parse(text: &str, name: &str, dir: &Path) -> Result<Self, Problems> {
+        let file: File = toml::from_str(text).map_err(|error| {
+            Problem::at(name, text, error.span(), error.message().trim().replace('\n', " "))
+        })?;
+        let mut reader = Reader { name, text, dir, problems: Vec::new() };
+        let config = reader.config(file);
+        Problems::check(reader.problems).map(|()| config)
+    }
+
+    /// The files besides its own that a configuration text names, relative to the text's folder.
+    pub(crate) fn named_files(text: &str) -> Vec<std::path::PathBuf> {
+        let file: Result<File, _> = toml::from_str(text);
+        let connectors = file.map(|file| file.connector).unwrap_or_default();
+        let points = connectors.into_iter().filter_map(|table| table.into_inner().points);
+        points.map(Spanned::into_inner).collect()
+    }
+}
+
+pub(super) fn read_text(path: &Path) -> std::io::Result<String> {
+    let len = std::fs::metadata(path)?.len();
+    if len > FILE_LEN_MAX {
+        let text = format!("the file has {len} bytes, more than the {FILE_LEN_MAX} allowed");
+        return Err(std::io::Error::other(text));
+    }
+    std::fs::read_to_string(path)
+}
+
+pub(super) struct Reader<'a> {
+    name: &'a str,
+    text: &'a str,
+    dir: &'a Path,
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self, file: File) -> Config {
+        let mut config = Config {
+            listen: file.listen,
+            allowed_hosts: file.allowed_hosts,
+            token_file: file.token_file.map(|path| self.dir.join(path)),
+            ..Config::default()
+        };
+        for (id, table) in file.tuning {
+            let mut tuning = Tuning::default();
+            if let Some(poll_time) = table.poll_time {
+                tuning = tuning.with_poll_time(poll_time);
+            }
+            if let Some(stale_time) = table.stale_time {
+                tuning = tuning.with_stale_time(stale_time);
+            }
+            config.tunings.insert(id.into_inner(), tuning);
+        }
+        let mut seen = Seen::default();
+        for table in file.connector {
+            let connector = self.connector(table, &config.tunings, &mut seen);
+            config.connectors.push(connector);
+        }
+        for table in file.topic {
+            let topic = self.topic(table.into_inner(), &mut seen);
+            config.topics.push(topic);
+        }
+        config
+    }
+
+    fn connector(
+        &mut self,
+        table: Spanned<ConnectorTable>,
+        tunings: &BTreeMap<Id, Tuning>,
+        seen: &mut Seen,
+    ) -> ConnectorConfig {
+        let table = table.into_inner();
+        let id = table.id.get_ref().clone();
+        self.once(&mut seen.connectors, &table.id, "connector");
+        self.known_tuning(table.tuning.as_ref(), tunings);
+        let mut connector = ConnectorConfig::new(id, table.kind.into_inner());
+        let defaults = connector.clone();
+        connector.dis = table.dis;
+        connector.disabled = table.disabled;
+        connector.tuning = table.tuning.map(Spanned::into_inner);
+        connector.open_retry = table.open_retry.unwrap_or(defaults.open_retry);
+        connector.linger = table.linger.unwrap_or(defaults.linger);
+        connector.op_timeout = table.op_timeout.unwrap_or(defaults.op_timeout);
+        connector.ping_freq = table.ping_freq;
+        connector.driver = table.driver;
+        for point in table.point {
+            let point = self.point(point, tunings, seen);
+            connector.points.push(point);
+        }
+        if let Some(path) = table.points {
+            let points = self.csv(&path, tunings, seen);
+            connector.points.extend(points);
+        }
+        connector
+    }
+
+    fn point(
+        &mut self,
+        table: Spanned<PointTable>,
+        tunings: &BTreeMap<Id, Tuning>,
+        seen: &mut Seen,
+    ) -> PointSpec {
+        let span = table.span();
+        let table = table.into_inner();
+        self.once(&mut seen.points, &table.id, "point");
+        self.known_tuning(table.tuning.as_ref(), tunings);
+        let mut spec = PointSpec::new(table.id.into_inner(), table.kind);
+        spec.dis = table.dis.map(Into::into);
+        spec.unit = table.unit;
+        spec.cur = table.cur.map(Into::into);
+        spec.write = table.write.map(Into::into);
+        (spec.min, spec.max, spec.step) = (table.min, table.max, table.step);
+        spec.disabled = table.disabled;
+        spec.tuning = table.tuning.map(Spanned::into_inner);
+        for tag in table.tags {
+            match parse_tag(tag.get_ref()) {
+                Ok((name, value)) => drop(spec.tags.set(name, value)),
+                Err(message) => self.problem(Some(tag.span()), message),
+            }
+        }
+        if let Some(message) = range_problem(&spec) {
+            self.problem(Some(span), message);
+        }
+        spec
+    }
+
+    fn csv(
+        &mut self,
+        path: &Spanned<std::path::PathBuf>,
+        tunings: &BTreeMap<Id, Tuning>,
+        seen: &mut Seen,
+    ) -> Vec<PointSpec> {
+        let file = self.dir.join(path.get_ref());
+        let name = file.display().to_string();
+        let text = match read_text(&file) {
+            Ok(text) => text,
+            Err(error) => {
+                self.problem(Some(path.span()), format_args!("cannot read {name}: {error}"));
+                return Vec::new();
+            }
+        };
+        let mut points = Vec::new();
+        for row in csv_points::parse(&text) {
+            let checked = row.and_then(|(line, spec)| {
+                let unknown = spec.tuning.as_ref().filter(|id| !tunings.contains_key(*id));
+                if let Some(id) = unknown {
+                    return Err((line, format!("unknown tuning {id}")));
+                }
+                if let Some(before) = seen.points.insert(spec.id.clone(), (name.clone(), line)) {
+                    let text = format!("the point {} exists already, at {}", spec.id, at(&before));
+                    return Err((line, text));
+                }
+                range_problem(&spec).map_or(Ok(spec), |message| Err((line, message)))
+            });
+            match checked {
+                Ok(spec) => points.push(spec),
+                Err((line, message)) => self.problems.push(Problem {
+                    file: name.clone(),
+                    place: Some((line, 1)),
+                    message,
+                }),
+            }
+        }
+        points
+    }
+
+    fn topic(&mut self, table: TopicTable, seen: &mut Seen) -> TopicConfig {
+        self.once(&mut seen.topics, &table.id, "topic");
+        if let Some(filter) = &table.filter
+            && let Err(error) = Filter::parse(filter.get_ref())
+        {
+            self.problem(Some(filter.span()), error);
+        }
+        let mut topic = TopicConfig::new(table.id.into_inner());
+        topic.filter = table.filter.map(Spanned::into_inner);
+        topic.watch = table.watch;
+        topic
+    }
+
+    fn once(&mut self, seen: &mut BTreeMap<Id, (String, usize)>, id: &Spanned<Id>, what: &str) {
+        let place = Problem::at(self.name, self.text, Some(id.span()), "");
+        let line = place.place.map_or(0, |(line, _)| line);
+        if let Some(before) = seen.insert(id.get_ref().clone(), (self.name.to_owned(), line)) {
+            let message = format!("the {what} {} exists already, at {}", id.get_ref(), at(&before));
+            self.problem(Some(id.span()), message);
+        }
+    }
+
+    fn known_tuning(&mut self, id: Option<&Spanned<Id>>, tunings: &BTreeMap<Id, Tuning>) {
+        let unknown = id.filter(|id| !tunings.contains_key(id.get_ref()));
+        if let Some(id) = unknown {
+            let message = format!("unknown tuning {0}: add a table [tuning.{0}]", id.get_ref());
+            self.problem(Some(id.span()), message);
+        }
+    }
+
+    fn problem(&mut self, span: Option<Range<usize>>, message: impl core::fmt::Display) {
+        self.problems.push(Problem::at(self.name, self.text, span, message));
+    }
+}
+
+/// Where each id was seen first.
+#[derive(Default)]
+struct Seen {
+    connectors: BTreeMap<Id, (String, usize)>,
+    points: BTreeMap<Id, (String, usize)>,
+    topics: BTreeMap<Id, (String, usize)>,
+}
+
+fn at((file, line): &(String, usize)) -> String {
+    format!("{file}:{line}")
+}
+
+/// A tag as it is written in a list: `name` for a marker, `name:value` for a number, a boolean or
+/// text.
+pub(super) fn parse_tag(text: &str) -> Result<(&str, Tag), String> {
+    let (name, value) = match text.split_once(':') {
+        Some((name, value)) => (name, Some(value)),
+        None => (text, None),
+    };
+    let legal = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !legal {
+        let rule = "a tag's name begins with a-z and goes on with A-Z a-z 0-9 _";
+        return Err(format!("{text:?} is not a tag: {rule}"));
+    }
+    let tag = match value {
+        None => Tag::Marker,
+        Some("true") => Tag::Value(Value::Bool(true)),
+        Some("false") => Tag::Value(Value::Bool(false)),
+        Some(text) => Tag::Value(match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Value::number(number),
+            _ => Value::str(text.trim_matches('"')),
+        }),
+    };
+    Ok((name, tag))
+}
+
+fn range_problem(spec: &PointSpec) -> Option<String> {
+    let finite = |number: Option<f64>| number.is_none_or(f64::is_finite);
+    if !finite(spec.min) || !finite(spec.max) || !finite(spec.step) {
+        return Some("min, max and step must be finite numbers".to_owned());
+    }
+    if let (Some(min), Some(max)) = (spec.min, spec.max)
+        && min > max
+    {
+        return Some(format!("min {min} is above max {max}"));
+    }
+    spec.step.filter(|&step| step <= 0.0).map(|step| format!("step {step} is not above zero"))
+}

@@ -1,0 +1,91 @@
+//! The shape of the file, as serde reads it; checked and resolved in `file.rs`.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use pointstream_point::{Id, Kind, Unit, duration};
+use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+
+use super::WatchMode;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) listen: Option<String>,
+    #[serde(default)]
+    pub(super) allowed_hosts: Vec<String>,
+    pub(super) token_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) tuning: BTreeMap<Spanned<Id>, TuningTable>,
+    #[serde(default)]
+    pub(super) connector: Vec<Spanned<ConnectorTable>>,
+    #[serde(default)]
+    pub(super) topic: Vec<Spanned<TopicTable>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TuningTable {
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) poll_time: Option<Duration>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) stale_time: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ConnectorTable {
+    pub(super) id: Spanned<Id>,
+    pub(super) kind: Spanned<String>,
+    pub(super) dis: Option<String>,
+    #[serde(default)]
+    pub(super) disabled: bool,
+    pub(super) tuning: Option<Spanned<Id>>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) open_retry: Option<Duration>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) linger: Option<Duration>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) op_timeout: Option<Duration>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) ping_freq: Option<Duration>,
+    pub(super) points: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    pub(super) point: Vec<Spanned<PointTable>>,
+    /// Everything else is the driver's.
+    #[serde(flatten)]
+    pub(super) driver: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PointTable {
+    pub(super) id: Spanned<Id>,
+    pub(super) dis: Option<String>,
+    pub(super) kind: Kind,
+    pub(super) unit: Option<Unit>,
+    pub(super) cur: Option<String>,
+    pub(super) write: Option<String>,
+    pub(super) min: Option<f64>,
+    pub(super) max: Option<f64>,
+    pub(super) step: Option<f64>,
+    #[serde(default)]
+    pub(super) disabled: bool,
+    pub(super) tuning: Option<Spanned<Id>>,
+    #[serde(default)]
+    pub(super) tags: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TopicTable {
+    pub(super) id: Spanned<Id>,
+    pub(super) filter: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) watch: WatchMode,
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration::deserialize(deserializer).map(Some)
+}

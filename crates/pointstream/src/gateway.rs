@@ -1,0 +1,277 @@
+use std::sync::Arc;
+
+use pointstream_conn::{AnyDriver, Clock, ConnConfig, MakeError, Registry, Shell};
+use pointstream_hub::Hub;
+use pointstream_point::{Fault, Id, RangeError, Value};
+use pointstream_points::FilterError;
+use pointstream_time::Seed;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use crate::config::{Config, ConnectorConfig};
+
+mod plan;
+mod row;
+mod shared;
+mod topics;
+
+use plan::Plan;
+use shared::{Conn, Follow};
+
+pub(crate) use shared::Shared;
+
+/// Connectors, points and topics, joined: what devices say goes into topics, what people write goes
+/// to devices.
+///
+/// A gateway is made of a [`Registry`] of the kinds of connector it may have. It becomes what a
+/// [`Config`] says by [`apply`](Self::apply), the first time and each time after; what has not
+/// changed is not touched, so that an unchanged connector keeps its session.
+///
+/// It runs on the tokio runtime that it is made in, of either flavour, and makes none of its own;
+/// several gateways live in one process. Dropping it ends everything at once;
+/// [`shutdown`](Self::shutdown) closes sessions first.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    registry: Registry,
+    config: Config,
+    connectors: JoinSet<()>,
+    services: JoinSet<()>,
+    clock: Clock,
+    seed: Seed,
+    last_shard: u32,
+}
+
+/// What [`Gateway::apply`] did, by the ids of connectors and topics.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// Connectors that are new.
+    pub added: Vec<Id>,
+    /// Connectors that are no more.
+    pub removed: Vec<Id>,
+    /// Connectors that were closed and made anew, since what their drivers take has changed.
+    pub replaced: Vec<Id>,
+    /// Connectors whose points or tunings changed while their sessions stood.
+    pub changed: Vec<Id>,
+    /// Topics that are new, no more, or made of other points.
+    pub topics: Vec<Id>,
+}
+
+/// Why a configuration was refused. Nothing of it has been applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// Two connectors or two topics have one id.
+    #[error("the {what} {id} exists twice")]
+    Twice {
+        /// `connector` or `topic`.
+        what: &'static str,
+        /// The id.
+        id: Id,
+    },
+    /// Two points have one id.
+    #[error("the point {point} of connector {connector} exists already in connector {other}")]
+    PointTwice {
+        /// The second connector.
+        connector: Id,
+        /// The point.
+        point: Id,
+        /// The first connector.
+        other: Id,
+    },
+    /// No driver could be made for a connector.
+    #[error("connector {connector}: {error}")]
+    Driver {
+        /// The connector.
+        connector: Id,
+        /// Why.
+        #[source]
+        error: MakeError,
+    },
+    /// A connector or a point names a tuning that there is none of.
+    #[error("connector {connector} uses the unknown tuning {tuning}")]
+    Tuning {
+        /// The connector.
+        connector: Id,
+        /// The tuning.
+        tuning: Id,
+    },
+    /// A topic's filter is none.
+    #[error("topic {topic}: {error}")]
+    Filter {
+        /// The topic.
+        topic: Id,
+        /// Why.
+        #[source]
+        error: FilterError,
+    },
+    /// There are more points, topics or other things than there may be.
+    #[error("{0}")]
+    Limit(String),
+}
+
+/// Why a value was not written.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// No point has this id.
+    #[error("no point has the id {0}")]
+    UnknownPoint(Id),
+    /// The value is not one that may be written; no device saw it.
+    #[error("{0}")]
+    Refused(#[from] RangeError),
+    /// The device did not take it.
+    #[error("{0}")]
+    Failed(#[from] Fault),
+}
+
+impl Gateway {
+    /// An empty gateway that knows the kinds of connector in `registry`. Call it within a tokio
+    /// runtime.
+    pub fn new(registry: Registry) -> Self {
+        let mut seed = Seed::new(entropy());
+        let hub = Hub::new(pointstream_hub::Limits::default(), seed.split());
+        let clock = Clock::start();
+        let shared = Arc::new(Shared::new(hub));
+        let mut services = JoinSet::new();
+        services.spawn(topics::follow_demand(Arc::clone(&shared)));
+        Self {
+            shared,
+            registry,
+            config: Config::new(),
+            connectors: JoinSet::new(),
+            services,
+            clock,
+            seed,
+            last_shard: 0,
+        }
+    }
+
+    /// The topics.
+    pub fn hub(&self) -> &Hub {
+        &self.shared.hub
+    }
+
+    /// What the gateway is.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Becomes what `config` says, by difference.
+    ///
+    /// # Errors
+    ///
+    /// Whatever makes the configuration impossible; then nothing of it is applied. A bad address
+    /// is not one: it is a fault of its point.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel-safe: a part of the difference may have been applied.
+    pub async fn apply(&mut self, config: Config) -> Result<Applied, ApplyError> {
+        let plan = Plan::new(&self.registry, &self.config, &config, &mut self.seed)?;
+        while self.connectors.try_join_next().is_some() {}
+        // All that leaves leaves first, since a point may move from one connector to another.
+        for id in plan.removed.iter().chain(&plan.replaced) {
+            self.shared.remove_connector(id);
+        }
+        let mut applied = Applied { removed: plan.removed, ..Applied::default() };
+        for connector in &config.connectors {
+            self.shared.remove_points(connector).await;
+        }
+        self.shared.set_tunings(&config.tunings).await;
+        let mut drivers = plan.drivers;
+        for connector in &config.connectors {
+            let id = &connector.id;
+            let new = drivers.remove(id);
+            let list = match &new {
+                Some(_) if plan.replaced.contains(id) => Some(&mut applied.replaced),
+                Some(_) => Some(&mut applied.added),
+                None => None,
+            };
+            list.into_iter().for_each(|list| list.push(id.clone()));
+            let is_new = new.is_some();
+            if let Some(driver) = new {
+                self.add_connector(connector, driver);
+            }
+            if self.shared.update_connector(connector).await? && !is_new {
+                applied.changed.push(id.clone());
+            }
+        }
+        applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        self.config = config;
+        Ok(applied)
+    }
+
+    /// Checks a configuration as [`apply`](Self::apply) would, and every address in it, without
+    /// opening anything. Gives the faults of single points.
+    ///
+    /// # Errors
+    ///
+    /// Whatever makes the configuration impossible.
+    pub fn check(&self, config: &Config) -> Result<Vec<(Id, Fault)>, ApplyError> {
+        let plan = Plan::new(&self.registry, &Config::new(), config, &mut Seed::new(0))?;
+        let mut drivers = plan.drivers;
+        let mut faults = Vec::new();
+        for connector in &config.connectors {
+            if let Some(driver) = drivers.get_mut(&connector.id) {
+                let found = driver.check(&connector.points);
+                let named = |(at, fault): (usize, Fault)| (connector.points[at].id.clone(), fault);
+                faults.extend(found.into_iter().map(named));
+            }
+        }
+        Ok(faults)
+    }
+
+    /// Writes a value to a point and waits until its device took it or it failed.
+    ///
+    /// # Errors
+    ///
+    /// An unknown point; a value of the wrong kind or out of range, which no device sees; whatever
+    /// the device or the way to it says.
+    pub async fn write(&self, id: &Id, value: Value) -> Result<(), WriteError> {
+        self.shared.write(id, value).await
+    }
+
+    /// Ends all connectors, closing their sessions, and all streams. Takes little more than a
+    /// second however many there are and whatever they do.
+    pub async fn shutdown(mut self) {
+        self.services.abort_all();
+        self.shared.close();
+        while let Some(ended) = self.connectors.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "A connector's task failed.");
+            }
+        }
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    fn add_connector(&mut self, config: &ConnectorConfig, driver: AnyDriver) {
+        self.last_shard += 1;
+        let mut conn = ConnConfig::new(config.id.clone(), self.last_shard);
+        conn.disabled = config.disabled;
+        conn.open_retry = config.open_retry;
+        conn.linger = config.linger;
+        conn.op_timeout = config.op_timeout;
+        conn.ping_freq = config.ping_freq;
+        conn.seed = self.seed.next_u64();
+        let follow = Follow::new(&self.shared, config.id.clone(), self.last_shard);
+        let (shell, handle) = Shell::new(conn, driver, Arc::new(follow), self.clock);
+        let span = tracing::info_span!("conn", id = %config.id, kind = config.kind);
+        self.shared.insert_connector(Conn::new(self.last_shard, config, handle));
+        self.connectors.spawn(shell.run().instrument(span));
+    }
+}
+
+/// A seed that differs from process to process. It need not be secret, so the time will do where
+/// there is no entropy.
+fn entropy() -> u64 {
+    getrandom::u64().unwrap_or_else(|_| {
+        let nanos = jiff::Timestamp::now().as_nanosecond().to_le_bytes();
+        nanos.first_chunk().map_or(0, |low| u64::from_le_bytes(*low))
+    })
+}

@@ -1,0 +1,87 @@
+use std::collections::BTreeMap;
+
+use pointstream_conn::{AnyDriver, Context, Registry};
+use pointstream_point::Id;
+use pointstream_points::Filter;
+use pointstream_time::Seed;
+
+use super::ApplyError;
+use crate::config::{Config, ConnectorConfig};
+
+/// What changes for the connectors from one configuration to the next, with everything that can
+/// fail already done.
+pub(super) struct Plan {
+    /// Connectors that are no more.
+    pub(super) removed: Vec<Id>,
+    /// Connectors that must be made anew.
+    pub(super) replaced: Vec<Id>,
+    /// The drivers of those that are new or made anew.
+    pub(super) drivers: BTreeMap<Id, AnyDriver>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        registry: &Registry,
+        old: &Config,
+        new: &Config,
+        seed: &mut Seed,
+    ) -> Result<Self, ApplyError> {
+        check(new)?;
+        let find = |config: &Config, id: &Id| -> Option<ConnectorConfig> {
+            config.connectors.iter().find(|connector| connector.id == *id).cloned()
+        };
+        let removed = old.connectors.iter().map(|connector| &connector.id);
+        let removed = removed.filter(|id| find(new, id).is_none()).cloned().collect();
+        let (mut replaced, mut drivers) = (Vec::new(), BTreeMap::new());
+        for connector in &new.connectors {
+            match find(old, &connector.id) {
+                Some(old) if old.keeps_session_as(connector) => continue,
+                Some(_) => replaced.push(connector.id.clone()),
+                None => {}
+            }
+            let context = Context::new(connector.id.clone(), seed.next_u64());
+            let driver = registry.make(&connector.kind, connector.driver.clone().into(), &context);
+            let driver = driver.map_err(|error| {
+                ApplyError::Driver { connector: connector.id.clone(), error }
+            })?;
+            drivers.insert(connector.id.clone(), driver);
+        }
+        Ok(Self { removed, replaced, drivers })
+    }
+}
+
+/// What a configuration made in code may have wrong; one that was read has been checked already,
+/// with places.
+fn check(config: &Config) -> Result<(), ApplyError> {
+    let mut points: BTreeMap<&Id, &Id> = BTreeMap::new();
+    let mut connectors = BTreeMap::new();
+    for connector in &config.connectors {
+        if connectors.insert(&connector.id, ()).is_some() {
+            return Err(ApplyError::Twice { what: "connector", id: connector.id.clone() });
+        }
+        let tunings = connector.points.iter().filter_map(|point| point.tuning.as_ref());
+        let unknown = tunings.chain(&connector.tuning).find(|id| !config.tunings.contains_key(*id));
+        if let Some(tuning) = unknown {
+            let (connector, tuning) = (connector.id.clone(), tuning.clone());
+            return Err(ApplyError::Tuning { connector, tuning });
+        }
+        for point in &connector.points {
+            if let Some(other) = points.insert(&point.id, &connector.id) {
+                return Err(ApplyError::PointTwice {
+                    connector: connector.id.clone(),
+                    point: point.id.clone(),
+                    other: other.clone(),
+                });
+            }
+        }
+    }
+    let mut topics = BTreeMap::new();
+    for topic in &config.topics {
+        if topics.insert(&topic.id, ()).is_some() {
+            return Err(ApplyError::Twice { what: "topic", id: topic.id.clone() });
+        }
+        let filter = topic.filter.as_deref().map(Filter::parse).transpose();
+        filter.map_err(|error| ApplyError::Filter { topic: topic.id.clone(), error })?;
+    }
+    Ok(())
+}
