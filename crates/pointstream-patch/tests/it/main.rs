@@ -1,0 +1,9 @@
+//! The engine from outside: conformance, laws and limits.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+
+mod conformance;
+mod diff;
+mod hostile;
+mod laws;
+mod support;
