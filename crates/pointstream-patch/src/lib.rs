@@ -4,7 +4,8 @@
 //! tree of values. [`Document::update`] takes the next text and answers with a [`Change`]: nothing,
 //! a [`Script`] that is rendered as a JSON Patch (RFC 6902) under any path prefix, or a
 //! replacement where a patch would not be smaller. [`diff`] does the same for two texts at hand,
-//! [`apply`] applies a patch.
+//! [`apply`] applies a patch, and [`Rows`] is an object whose members are edited by handle, so that
+//! its operations come without any diff.
 //!
 //! ```
 //! use pointstream_patch::{Change, Limits, apply, diff};
@@ -52,6 +53,7 @@ mod lexer;
 mod limits;
 mod number;
 mod pointer;
+mod rows;
 mod script;
 mod string;
 mod tape;
@@ -62,4 +64,5 @@ pub use document::{Change, Document, diff};
 pub use error::{OperationError, OperationErrorKind, ParseError, ParseErrorKind, PatchError};
 pub use limits::Limits;
 pub use pointer::{Pointer, PointerError, PointerErrorKind, escape_token};
+pub use rows::{RowError, RowKey, Rows};
 pub use script::{Operation, OperationKind, Script};

@@ -1,5 +1,6 @@
 use pointstream_patch::{
-    Change, Document, Limits, OperationErrorKind, ParseErrorKind, PatchError, apply, diff,
+    Change, Document, Limits, OperationErrorKind, ParseErrorKind, PatchError, RowError, Rows,
+    apply, diff,
 };
 
 fn kind(text: &[u8], limits: &Limits) -> Option<(ParseErrorKind, usize)> {
@@ -212,4 +213,30 @@ fn long_strings_and_many_keys_are_taken_in_their_stride() {
         format!("{{{}}}", members.join(","))
     };
     assert!(diff(keys(0).as_bytes(), keys(1).as_bytes(), &limits).is_ok());
+}
+
+#[test]
+fn rows_stay_within_their_limits() {
+    let mut limits = Limits::default();
+    limits.nodes_max = 2;
+    let mut rows = Rows::with_limits(&limits);
+    rows.insert("a", "1").unwrap();
+    rows.insert("b", "1").unwrap();
+    assert_eq!(rows.insert("c", "1"), Err(RowError::Full));
+
+    limits = Limits::default();
+    limits.bytes_max = r#"{"a":1,"b":22}"#.len();
+    let mut rows = Rows::with_limits(&limits);
+    rows.insert("a", "1").unwrap();
+    assert_eq!(rows.insert("b", "333"), Err(RowError::Full));
+    let row = rows.insert("b", "22").unwrap();
+    assert_eq!(rows.len_bytes(), limits.bytes_max);
+    assert_eq!(rows.set(row, "333"), Err(RowError::Full));
+    assert_eq!(rows.set(row, "33"), Ok(true));
+
+    limits = Limits::default();
+    limits.depth_max = 2;
+    let mut rows = Rows::with_limits(&limits);
+    assert!(rows.insert("a", "[1]").is_ok());
+    assert!(matches!(rows.insert("b", "[[1]]"), Err(RowError::Value(_))));
 }

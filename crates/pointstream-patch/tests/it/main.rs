@@ -1,4 +1,4 @@
-//! The engine from outside: conformance, laws and limits.
+//! The engine from outside: conformance, laws, limits and rows.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
@@ -6,4 +6,5 @@ mod conformance;
 mod diff;
 mod hostile;
 mod laws;
+mod rows;
 mod support;
