@@ -1,0 +1,91 @@
+use std::io::Write;
+
+use bytes::Bytes;
+
+use crate::Revision;
+use crate::json::{self, Style};
+
+/// One change of a topic, or its whole document, as bytes that all subscribers share.
+///
+/// Cloning costs a reference. The JSON is a slice of the framed bytes, so an event is held once.
+#[derive(Clone, Debug)]
+pub struct Event {
+    revision: Revision,
+    kind: EventKind,
+    frame: Bytes,
+    body_at: u32,
+}
+
+/// What an event's body is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The whole document.
+    Data,
+    /// A JSON Patch (RFC 6902) that leads from the revision before to this one.
+    Patch,
+}
+
+impl EventKind {
+    /// The name of the Server-Sent Event.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Patch => "patch",
+        }
+    }
+}
+
+impl Event {
+    pub(crate) fn new(revision: Revision, kind: EventKind, json: &str, style: Style) -> Self {
+        let mut frame = Vec::with_capacity(json.len() + FRAMING_LEN);
+        // Writing to a vector cannot fail.
+        let _ = write!(frame, "id: {revision}\nevent: {}\ndata: ", kind.as_str());
+        let body_at = frame.len();
+        json::write_compact(json, style, &mut frame);
+        frame.extend_from_slice(b"\n\n");
+        debug_assert!(body_at <= FRAMING_LEN, "the head of an event has a bounded length");
+        #[expect(clippy::cast_possible_truncation, reason = "at most FRAMING_LEN")]
+        let body_at = body_at as u32;
+        Self { revision, kind, frame: frame.into(), body_at }
+    }
+
+    /// The revision that holds after this event.
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// What the body is.
+    pub const fn kind(&self) -> EventKind {
+        self.kind
+    }
+
+    /// The whole Server-Sent Event: `id`, `event` and `data` lines and the empty line that ends it.
+    pub const fn sse(&self) -> &Bytes {
+        &self.frame
+    }
+
+    /// The JSON alone: compact, on one line.
+    pub fn body(&self) -> Bytes {
+        self.frame.slice(self.body_at as usize..self.frame.len() - 2)
+    }
+}
+
+/// The most that framing adds: two field names, a revision, an event's name and line ends.
+const FRAMING_LEN: usize = 96;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Epoch;
+
+    #[test]
+    fn an_event_is_three_lines_in_the_documented_order() {
+        let revision = Revision { epoch: Epoch::new(1), seq: u64::MAX };
+        let event = Event::new(revision, EventKind::Patch, "[ \"é\\n\" ]", Style { ascii: true });
+        let text = "id: 00000000-0000-0000-0000-000000000001#18446744073709551615\n\
+                    event: patch\ndata: [\"\\u00e9\\n\"]\n\n";
+        assert_eq!(event.sse(), text.as_bytes());
+        assert_eq!(&event.body()[..], br#"["\u00e9\n"]"#);
+    }
+}

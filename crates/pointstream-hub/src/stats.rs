@@ -1,0 +1,31 @@
+/// What happened on a topic since it was created. All are counts that only grow.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Publications and edits that were accepted.
+    pub publications: u64,
+    /// Those of them that changed nothing, and so were sent to nobody.
+    pub unchanged: u64,
+    /// Changes that became a patch.
+    pub patches: u64,
+    /// Changes that became a whole document, the first one included.
+    pub replacements: u64,
+    /// The bytes of the whole document after each change: what plain publishing would send to one
+    /// subscriber.
+    pub document_bytes: u64,
+    /// The bytes of what each change became: what one subscriber is sent. The difference to
+    /// `document_bytes` is what the patches save.
+    pub event_bytes: u64,
+    /// Events handed to subscribers, whole documents included.
+    pub delivered: u64,
+    /// The bytes of those, with their framing.
+    pub delivered_bytes: u64,
+    /// How often a subscriber that lagged was given the present document instead.
+    pub conflations: u64,
+    /// The changes that those subscribers did not see one by one.
+    pub skipped: u64,
+    /// Subscribers that came back with a revision and went on from it without a whole document.
+    pub resumes_hit: u64,
+    /// Subscribers that came back with a revision and had to be given the whole document.
+    pub resumes_missed: u64,
+}

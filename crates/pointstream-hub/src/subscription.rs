@@ -1,0 +1,102 @@
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+
+use crate::hub::Shared;
+use crate::{Cursor, Ended, Event, Hub, Revision, TopicId};
+
+/// One subscriber's place on a topic; a `futures` stream of events.
+///
+/// It holds a cursor and no events: what it has not asked for costs nothing, and what it has missed
+/// when it asks again is folded into the whole document. Dropping it unsubscribes.
+pub struct Subscription {
+    hub: Hub,
+    shared: Arc<Shared>,
+    slot: usize,
+    cursor: Cursor,
+    ended: bool,
+}
+
+impl Subscription {
+    pub(crate) const fn new(hub: Hub, shared: Arc<Shared>, slot: usize, cursor: Cursor) -> Self {
+        Self { hub, shared, slot, cursor, ended: false }
+    }
+
+    /// The next event, an error once when the topic has ended, then none.
+    ///
+    /// *Cancel safety*: nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<Result<Event, Ended>> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// [`next`](Self::next) as a poll: the waker is woken at the next change of the topic.
+    pub fn poll_event(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Event, Ended>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let mut state = self.shared.lock();
+        if state.removed {
+            self.ended = true;
+            return Poll::Ready(Some(Err(Ended::Removed)));
+        }
+        match state.topic.next(&mut self.cursor) {
+            Some(event) => Poll::Ready(Some(Ok(event))),
+            None => {
+                state.subscribers.wait(self.slot, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next event if there is one at present.
+    pub fn try_next(&mut self) -> Option<Result<Event, Ended>> {
+        match self.poll_event(&Context::from_waker(std::task::Waker::noop())) {
+            Poll::Ready(event) => event,
+            Poll::Pending => None,
+        }
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &TopicId {
+        self.shared.id()
+    }
+
+    /// The state after the last event that was taken, or that the subscriber brought along.
+    pub const fn revision(&self) -> Option<Revision> {
+        self.cursor.revision()
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Result<Event, Ended>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_event(cx)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        let last = {
+            let mut state = self.shared.lock();
+            state.subscribers.release(self.slot);
+            state.subscribers.is_empty() && !state.removed
+        };
+        if last {
+            self.hub.on_demand_change(&self.shared);
+        }
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription")
+            .field("topic", self.topic())
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
+    }
+}
