@@ -1,7 +1,7 @@
 use core::future::Future;
 use std::sync::Arc;
 
-use pointstream_point::{Fault, Kind, PointKey, Tags, Value};
+use pointstream_point::{Fault, Kind, PointKey, PointSpec, Tags, Value};
 
 use crate::Readings;
 
@@ -165,6 +165,11 @@ impl Binding {
     /// A point with neither address.
     pub const fn new(key: PointKey, kind: Kind) -> Self {
         Self { key, kind, cur: None, write: None }
+    }
+
+    /// What a driver sees of a configured point.
+    pub fn of(key: PointKey, spec: &PointSpec) -> Self {
+        Self { key, kind: spec.kind, cur: spec.cur.clone(), write: spec.write.clone() }
     }
 }
 

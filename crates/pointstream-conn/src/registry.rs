@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 
-use pointstream_point::{Fault, Id};
+use pointstream_point::{Fault, Id, PointKey, PointSpec};
 use serde::de::DeserializeOwned;
 
-use crate::driver::Driver;
+use crate::driver::{Binding, Driver};
 use crate::dyn_driver::DynDriver;
+use crate::readings::{Reading, Readings};
 
 /// The kinds of connector that a process knows, by name.
 ///
@@ -29,6 +30,24 @@ impl AnyDriver {
     /// What the framework may ask of this driver.
     pub fn features(&self) -> crate::Features {
         self.0.features()
+    }
+
+    /// Has the driver parse the addresses of points, without opening anything. Gives the faults
+    /// with the places of their points.
+    pub fn check(&mut self, points: &[PointSpec]) -> Vec<(usize, Fault)> {
+        let key = |slot| PointKey { shard: 0, slot, generation: 0 };
+        let bindings: Vec<Binding> = (0..)
+            .zip(points)
+            .filter(|(_, point)| !point.disabled)
+            .map(|(slot, point)| Binding::of(key(slot), point))
+            .collect();
+        let mut readings = Readings::new();
+        self.0.bind(&bindings, &mut readings);
+        let fault = |reading| match reading {
+            Reading::Cur(key, Err(fault)) => Some((key.slot as usize, fault)),
+            _ => None,
+        };
+        readings.drain().filter_map(fault).collect()
     }
 }
 

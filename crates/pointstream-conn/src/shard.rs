@@ -71,12 +71,7 @@ impl Shard {
         self.remove_slot(key.slot);
         let group = self.group_of(tuning);
         self.groups[group as usize].members += 1;
-        let binding = (!spec.disabled).then(|| {
-            let mut binding = Binding::new(key, spec.kind);
-            binding.cur.clone_from(&spec.cur);
-            binding.write.clone_from(&spec.write);
-            binding
-        });
+        let binding = (!spec.disabled).then(|| Binding::of(key, &spec));
         let at = key.slot as usize;
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || None);

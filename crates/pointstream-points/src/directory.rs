@@ -104,6 +104,16 @@ impl Points {
         Some(entry)
     }
 
+    /// Gives a point another configuration under its key. Its id must stay the same.
+    pub fn set_spec(&mut self, key: PointKey, spec: Arc<PointSpec>) {
+        let slot = self.shards.get_mut(&key.shard).and_then(|s| s.slots.get_mut(key.slot as usize));
+        let slot = slot.filter(|slot| slot.generation == key.generation);
+        if let Some(entry) = slot.and_then(|slot| slot.entry.as_mut()) {
+            debug_assert_eq!(entry.spec.id, spec.id, "a point keeps its id");
+            entry.spec = spec;
+        }
+    }
+
     /// Takes note of what a point shows now. A key that has passed is ignored.
     pub fn apply(&mut self, key: PointKey, cur: &Cur) -> Option<&Entry> {
         let slot = self.shards.get_mut(&key.shard)?.slots.get_mut(key.slot as usize)?;

@@ -1,22 +1,26 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pointstream_conn::ConnConfig;
 use pointstream_point::{Id, PointSpec, Tuning};
 
 mod csv_points;
 mod file;
+mod locate;
 mod problem;
 mod raw;
+mod watch;
 
 pub use problem::{Problem, Problems};
+pub use watch::ConfigFile;
 
 /// What a gateway is to be: its connectors with their points, its tunings, topics and listener.
 ///
 /// Made in code, or read from a TOML file by [`Config::read`]. A gateway compares it with what it
 /// is and changes only the difference.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Config {
     /// The address to serve HTTP on, `127.0.0.1:8080` if none is given.
@@ -32,6 +36,17 @@ pub struct Config {
     pub connectors: Vec<ConnectorConfig>,
     /// The topics. Without any there is one, `plant`, with all points.
     pub topics: Vec<TopicConfig>,
+    /// Where it was read from.
+    source: Option<Arc<Source>>,
+}
+
+/// The text that a configuration was read from, to find the places of problems that show later.
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+    /// The files besides, by the connectors that name them.
+    points: Vec<PathBuf>,
 }
 
 /// A connector and its points.

@@ -13,8 +13,10 @@ type Row = Result<(usize, PointSpec), (usize, String)>;
 
 /// The points of a file, each with its line, or what is wrong in that line.
 pub(super) fn parse(text: &str) -> Vec<Row> {
-    let mut reader =
-        csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .from_reader(text.as_bytes());
     let headers = match reader.headers() {
         Ok(headers) => headers.clone(),
         Err(error) => return vec![Err((1, error.to_string()))],
@@ -49,7 +51,8 @@ fn point(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<Poin
     };
     let required = |name: &str| cell(name).ok_or_else(|| format!("the cell {name:?} is empty"));
     let number = |name: &str| {
-        let parse = |text: &str| text.parse::<f64>().map_err(|_| format!("{name}: not a number: {text:?}"));
+        let parse =
+            |text: &str| text.parse::<f64>().map_err(|_| format!("{name}: not a number: {text:?}"));
         cell(name).map(parse).transpose()
     };
     let id: Id = required("id")?.parse().map_err(|error| format!("id: {error}"))?;
@@ -100,10 +103,22 @@ mod tests {
         };
         check("id,dis\n", 1, "the column \"kind\" is missing");
         check("id,kind\n,Number\n", 2, "the cell \"id\" is empty");
-        check("id,kind\na b,Number\n", 2, "id: an id has only the characters A-Z a-z 0-9 _ . : ~ -, not ' '");
-        check("id,kind\na,Float\n", 2, "kind: unknown kind: expected Bool, DateTime, Number or Str");
+        check(
+            "id,kind\na b,Number\n",
+            2,
+            "id: an id has only the characters A-Z a-z 0-9 _ . : ~ -, not ' '",
+        );
+        check(
+            "id,kind\na,Float\n",
+            2,
+            "kind: unknown kind: expected Bool, DateTime, Number or Str",
+        );
         check("id,kind,min\n\na,Number,x\n", 3, "min: not a number: \"x\"");
-        check("id,kind,disabled\na,Number,yes\n", 2, "disabled: expected true or false, not \"yes\"");
+        check(
+            "id,kind,disabled\na,Number,yes\n",
+            2,
+            "disabled: expected true or false, not \"yes\"",
+        );
         let error = parse("id,kind,colour\n")[0].clone().unwrap_err();
         assert!(error.1.starts_with("unknown column \"colour\""), "{}", error.1);
         assert!(parse("id,kind\na\n")[0].is_err(), "a row with too few cells");

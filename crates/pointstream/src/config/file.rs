@@ -2,14 +2,15 @@
 
 use core::ops::Range;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pointstream_point::{Id, PointSpec, Tag, Tuning, Value};
 use pointstream_points::Filter;
 use toml::Spanned;
 
 use super::raw::{ConnectorTable, File, PointTable, TopicTable};
-use super::{Config, ConnectorConfig, Problem, Problems, TopicConfig, csv_points};
+use super::{Config, ConnectorConfig, Problem, Problems, Source, TopicConfig, csv_points};
 
 /// How large a configuration file may be.
 const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
@@ -23,7 +24,7 @@ impl Config {
     pub fn read(path: &Path) -> Result<Self, Problems> {
         let name = path.display().to_string();
         let text = read_text(path).map_err(|error| Problem::of_file(&name, error))?;
-        Self::parse(&text, &name, path.parent().unwrap_or(Path::new(".")))
+        Self::parse(&text, &name, path.parent().unwrap_or_else(|| Path::new("")))
     }
 
     /// Reads a configuration from the text of a TOML file. `name` stands before each problem;
@@ -32,17 +33,12 @@ impl Config {
         let file: File = toml::from_str(text).map_err(|error| {
             Problem::at(name, text, error.span(), error.message().trim().replace('\n', " "))
         })?;
-        let mut reader = Reader { name, text, dir, problems: Vec::new() };
-        let config = reader.config(file);
-        Problems::check(reader.problems).map(|()| config)
-    }
-
-    /// The files besides its own that a configuration text names, relative to the text's folder.
-    pub(crate) fn named_files(text: &str) -> Vec<std::path::PathBuf> {
-        let file: Result<File, _> = toml::from_str(text);
-        let connectors = file.map(|file| file.connector).unwrap_or_default();
-        let points = connectors.into_iter().filter_map(|table| table.into_inner().points);
-        points.map(Spanned::into_inner).collect()
+        let mut reader = Reader { name, text, dir, files: Vec::new(), problems: Vec::new() };
+        let mut config = reader.config(file);
+        Problems::check(reader.problems)?;
+        let (name, text) = (name.to_owned(), text.to_owned());
+        config.source = Some(Arc::new(Source { name, text, points: reader.files }));
+        Ok(config)
     }
 }
 
@@ -55,11 +51,12 @@ pub(super) fn read_text(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-pub(super) struct Reader<'a> {
+struct Reader<'a> {
     name: &'a str,
     text: &'a str,
     dir: &'a Path,
-    pub(super) problems: Vec<Problem>,
+    files: Vec<PathBuf>,
+    problems: Vec<Problem>,
 }
 
 impl Reader<'_> {
@@ -155,12 +152,13 @@ impl Reader<'_> {
 
     fn csv(
         &mut self,
-        path: &Spanned<std::path::PathBuf>,
+        path: &Spanned<PathBuf>,
         tunings: &BTreeMap<Id, Tuning>,
         seen: &mut Seen,
     ) -> Vec<PointSpec> {
         let file = self.dir.join(path.get_ref());
         let name = file.display().to_string();
+        self.files.push(file.clone());
         let text = match read_text(&file) {
             Ok(text) => text,
             Err(error) => {

@@ -41,9 +41,8 @@ impl Plan {
             }
             let context = Context::new(connector.id.clone(), seed.next_u64());
             let driver = registry.make(&connector.kind, connector.driver.clone().into(), &context);
-            let driver = driver.map_err(|error| {
-                ApplyError::Driver { connector: connector.id.clone(), error }
-            })?;
+            let driver = driver
+                .map_err(|error| ApplyError::Driver { connector: connector.id.clone(), error })?;
             drivers.insert(connector.id.clone(), driver);
         }
         Ok(Self { removed, replaced, drivers })

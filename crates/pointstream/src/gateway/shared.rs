@@ -1,9 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use pointstream_conn::{
-    Changes, ConnView, Follower, Handle, NamedTuning, PointDef,
-};
+use pointstream_conn::{Changes, ConnView, Follower, Handle, NamedTuning, PointDef};
 use pointstream_hub::Hub;
 use pointstream_point::{Id, PointKey, PointSpec, Tuning, Value};
 use pointstream_points::{Points, Watches};
@@ -248,10 +246,7 @@ impl Shared {
     }
 }
 
-fn resolve(
-    tunings: &BTreeMap<Id, Arc<NamedTuning>>,
-    name: Option<&Id>,
-) -> Arc<NamedTuning> {
+fn resolve(tunings: &BTreeMap<Id, Arc<NamedTuning>>, name: Option<&Id>) -> Arc<NamedTuning> {
     let named = name.and_then(|name| tunings.get(name));
     named.or_else(|| tunings.get("default")).map_or_else(default_tuning, Arc::clone)
 }

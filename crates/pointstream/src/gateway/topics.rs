@@ -38,10 +38,7 @@ impl TopicState {
 }
 
 /// Makes the topics what the configuration says. Gives those that are different.
-pub(super) async fn apply(
-    shared: &Shared,
-    configs: &[TopicConfig],
-) -> Result<Vec<Id>, ApplyError> {
+pub(super) async fn apply(shared: &Shared, configs: &[TopicConfig]) -> Result<Vec<Id>, ApplyError> {
     let mut changed = BTreeSet::new();
     let (mut watched, mut unwatched) = (Vec::new(), Vec::new());
     {
@@ -74,12 +71,10 @@ pub(super) async fn apply(
 
 /// Makes one topic what its configuration says. Gives whether it was anything else.
 fn apply_one(hub: &Hub, state: &mut State, config: &TopicConfig) -> Result<bool, ApplyError> {
-    let limit = |error: &dyn core::fmt::Display| {
-        ApplyError::Limit(format!("topic {}: {error}", config.id))
-    };
+    let limit =
+        |error: &dyn core::fmt::Display| ApplyError::Limit(format!("topic {}: {error}", config.id));
     let filter = config.filter.as_deref().map(Filter::parse).transpose();
-    let filter =
-        filter.map_err(|error| ApplyError::Filter { topic: config.id.clone(), error })?;
+    let filter = filter.map_err(|error| ApplyError::Filter { topic: config.id.clone(), error })?;
     let members: Vec<(PointKey, String, String)> = state
         .points
         .iter_after(None)
@@ -115,7 +110,7 @@ fn apply_one(hub: &Hub, state: &mut State, config: &TopicConfig) -> Result<bool,
     });
     match edited {
         Ok((Ok(()), _)) => Ok(changed),
-        Ok((Err(error), _)) => Err(limit::<>(&error as &pointstream_patch::RowError)),
+        Ok((Err(error), _)) => Err(limit(&error as &pointstream_patch::RowError)),
         Err(error) => Err(limit(&error)),
     }
 }

@@ -1,0 +1,203 @@
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use pointstream_conn::{
+    AnyDriver, Changes, Clock, ConnConfig, ConnState, ConnView, Features, Follower, Handle,
+    NamedTuning, PointDef, Shell,
+};
+use pointstream_point::{Cur, Fault, Kind, PointKey, PointSpec, Status, Tuning, Value};
+use pointstream_test::{FakeDevice, Mood};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Keeps what a connector says and wakes whoever waits for it.
+struct Seen {
+    points: Mutex<BTreeMap<u32, Cur>>,
+    conn: Mutex<ConnView>,
+    version: watch::Sender<u64>,
+}
+
+impl Follower for Seen {
+    fn on_changes(&self, changes: &Arc<Changes>) {
+        let mut points = self.points.lock().unwrap();
+        points.extend(changes.points.iter().map(|(key, cur)| (key.slot, cur.clone())));
+        drop(points);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    fn on_conn(&self, view: &ConnView) {
+        *self.conn.lock().unwrap() = view.clone();
+        self.version.send_modify(|version| *version += 1);
+    }
+}
+
+struct Bench {
+    device: FakeDevice,
+    handle: Handle,
+    seen: Arc<Seen>,
+    tasks: JoinSet<()>,
+}
+
+fn key(slot: u32) -> PointKey {
+    PointKey { shard: 1, slot, generation: 1 }
+}
+
+/// A running connector to a fake device with points `a`, `b`, `c`, of which all are watched.
+async fn bench(features: Features, configure: impl FnOnce(&mut ConnConfig)) -> Bench {
+    let device = FakeDevice::new();
+    let mut config = ConnConfig::new("fake".parse().unwrap(), 1);
+    configure(&mut config);
+    let (version, _) = watch::channel(0);
+    let seen = Arc::new(Seen { points: Mutex::default(), conn: Mutex::default(), version });
+    let driver = AnyDriver::new(device.driver(features));
+    let (shell, handle) = Shell::new(config, driver, seen.clone(), Clock::start());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(shell.run());
+    let tuning = Tuning::default().with_poll_time(Duration::from_secs(1));
+    let tuning = Arc::new(NamedTuning::new("t".parse().unwrap(), tuning));
+    let point = |(slot, name): (u32, &str)| {
+        device.set(name, Value::number(f64::from(slot)));
+        let mut spec = PointSpec::new(name.parse().unwrap(), Kind::Number);
+        (spec.cur, spec.write) = (Some(name.into()), Some(name.into()));
+        PointDef::new(key(slot), Arc::new(spec), Arc::clone(&tuning))
+    };
+    handle.bind((0..).zip(["a", "b", "c"]).map(point).collect()).await;
+    handle.watch((0..3).map(key).collect()).await;
+    Bench { device, handle, seen, tasks }
+}
+
+impl Bench {
+    /// Waits, in virtual time, until something holds.
+    async fn until(&self, what: &str, holds: impl Fn(&Seen) -> bool) {
+        let mut version = self.seen.version.subscribe();
+        let wait = async {
+            while !holds(&self.seen) {
+                version.changed().await.unwrap();
+            }
+        };
+        let limit = Duration::from_secs(3600);
+        assert!(tokio::time::timeout(limit, wait).await.is_ok(), "never: {what}");
+    }
+
+    async fn until_value(&self, slot: u32, value: f64) {
+        let value = Value::number(value);
+        let holds = |seen: &Seen| {
+            seen.points.lock().unwrap().get(&slot).is_some_and(|cur| cur.val == value)
+        };
+        self.until("the value", holds).await;
+    }
+
+    async fn until_status(&self, slot: u32, status: Status) {
+        let holds = |seen: &Seen| {
+            seen.points.lock().unwrap().get(&slot).is_some_and(|cur| cur.status == status)
+        };
+        self.until("the status", holds).await;
+    }
+}
+
+fn polled() -> Features {
+    Features::NONE.with_poll().with_write()
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_flow_and_follow_the_device() {
+    let bench = bench(polled(), |_| {}).await;
+    bench.until_value(2, 2.0).await;
+    bench.device.set("b", Value::number(7.0));
+    bench.until_value(1, 7.0).await;
+    assert_eq!(bench.seen.conn.lock().unwrap().state, ConnState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watching_driver_reports_without_polls() {
+    let bench = bench(Features::NONE.with_watch(), |_| {}).await;
+    bench.until_value(2, 2.0).await;
+    bench.device.set("b", Value::number(7.0));
+    bench.until_value(1, 7.0).await;
+    assert_eq!(bench.device.calls("read"), 0);
+    bench.device.set_mood(Mood::Gone);
+    bench.until_status(0, Status::Down).await;
+    bench.device.set("a", Value::number(8.0));
+    bench.device.set_mood(Mood::Well);
+    bench.until_value(0, 8.0).await;
+    assert_eq!(bench.device.calls("watch"), 2, "the subscription is made again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_losses_each_end_with_a_changed_value() {
+    let bench = bench(polled(), |_| {}).await;
+    for round in 0..100 {
+        bench.until_status(0, Status::Ok).await;
+        bench.device.set_mood(Mood::Gone);
+        bench.until_status(0, Status::Down).await;
+        bench.device.set("a", Value::number(f64::from(1000 + round)));
+        bench.device.set_mood(Mood::Well);
+        bench.until_value(0, f64::from(1000 + round)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_never_ends_is_cut_at_its_limit() {
+    let bench = bench(polled(), |config| config.op_timeout = Duration::from_secs(2)).await;
+    bench.until_status(0, Status::Ok).await;
+    bench.device.set_mood(Mood::Silent);
+    bench.until_status(0, Status::Down).await;
+    let err = bench.seen.conn.lock().unwrap().err.clone();
+    assert_eq!(err.as_deref(), Some("the operation took longer than 2s"));
+    bench.device.set_mood(Mood::Well);
+    bench.until_status(0, Status::Ok).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_driver_is_a_fault_and_is_retried() {
+    let bench = bench(polled(), |_| {}).await;
+    bench.until_status(0, Status::Ok).await;
+    bench.device.set_mood(Mood::Panicking);
+    bench.until_status(0, Status::Fault).await;
+    let err = bench.seen.conn.lock().unwrap().err.clone();
+    let expected = "the driver panicked: the fake driver panics as it was told to";
+    assert_eq!(err.as_deref(), Some(expected));
+    bench.until_status(0, Status::Ok).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn writes_reach_the_device_and_refusals_come_back() {
+    let bench = bench(polled(), |_| {}).await;
+    assert_eq!(bench.handle.write(key(0), Value::number(5.0)).await, Ok(()));
+    assert_eq!(bench.device.get("a"), Some(Value::number(5.0)));
+    bench.until_value(0, 5.0).await;
+    let refused = Fault::permanent("read only");
+    bench.device.refuse("b", refused.clone());
+    assert_eq!(bench.handle.write(key(1), Value::number(5.0)).await, Err(refused));
+    bench.until_status(2, Status::Ok).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_passes_a_slow_scan_between_two_requests() {
+    let bench = bench(polled(), |_| {}).await;
+    bench.until_status(0, Status::Ok).await;
+    bench.device.set_delay(Duration::from_millis(300));
+    let started = tokio::time::Instant::now();
+    assert_eq!(bench.handle.write(key(0), Value::number(5.0)).await, Ok(()));
+    assert!(started.elapsed() <= Duration::from_millis(600), "{:?}", started.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_handle_closes_the_session_and_ends_the_task() {
+    let mut bench = bench(polled(), |_| {}).await;
+    bench.until_status(0, Status::Ok).await;
+    drop(bench.handle);
+    bench.tasks.join_next().await.unwrap().unwrap();
+    assert_eq!(bench.device.calls("close"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_device_does_not_hold_up_the_end() {
+    let mut bench = bench(polled(), |_| {}).await;
+    bench.device.set_mood(Mood::Silent);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    drop(bench.handle);
+    let ended = tokio::time::timeout(Duration::from_secs(2), bench.tasks.join_next()).await;
+    ended.unwrap().unwrap().unwrap();
+}

@@ -1,0 +1,256 @@
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use pointstream_conn::{Binding, Driver, Features, OpError, Readings, Request, Write};
+use pointstream_point::{Fault, PointKey, Tags, Value};
+use tokio::sync::watch;
+
+/// A device in memory. Clones are the same device.
+#[derive(Clone, Debug)]
+pub struct FakeDevice {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: Mutex<State>,
+    /// Counts the changes that a watching driver should look at.
+    version: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    values: BTreeMap<String, Result<Value, Fault>>,
+    mood: Mood,
+    delay: Duration,
+    calls: BTreeMap<&'static str, u64>,
+    session: bool,
+}
+
+/// How a device behaves.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Mood {
+    /// It answers.
+    #[default]
+    Well,
+    /// It cannot be reached, and loses every session.
+    Gone,
+    /// It takes every request and answers none.
+    Silent,
+    /// Its driver panics at the next operation.
+    Panicking,
+}
+
+impl FakeDevice {
+    /// A device that is well and has no values.
+    pub fn new() -> Self {
+        let (version, _) = watch::channel(0);
+        Self { inner: Arc::new(Inner { state: Mutex::default(), version }) }
+    }
+
+    /// Gives an address a value.
+    pub fn set(&self, address: &str, value: Value) {
+        self.lock().values.insert(address.to_owned(), Ok(value));
+        self.inner.version.send_modify(|version| *version += 1);
+    }
+
+    /// Has an address refuse to be read or written.
+    pub fn refuse(&self, address: &str, fault: Fault) {
+        self.lock().values.insert(address.to_owned(), Err(fault));
+    }
+
+    /// The value of an address.
+    pub fn get(&self, address: &str) -> Option<Value> {
+        self.lock().values.get(address).and_then(|value| value.clone().ok())
+    }
+
+    /// Changes how the device behaves from now on. A driver that waits notices.
+    pub fn set_mood(&self, mood: Mood) {
+        let mut state = self.lock();
+        state.mood = mood;
+        if mood == Mood::Gone {
+            state.session = false;
+        }
+        drop(state);
+        self.inner.version.send_modify(|version| *version += 1);
+    }
+
+    /// Has every operation take this long.
+    pub fn set_delay(&self, delay: Duration) {
+        self.lock().delay = delay;
+    }
+
+    /// How often an operation was called, by its name in [`Driver`].
+    pub fn calls(&self, operation: &str) -> u64 {
+        self.lock().calls.get(operation).copied().unwrap_or(0)
+    }
+
+    /// A driver for this device.
+    pub fn driver(&self, features: Features) -> Fake {
+        Fake {
+            device: self.clone(),
+            features,
+            points: BTreeMap::new(),
+            watched: BTreeMap::new(),
+            seen: self.inner.version.subscribe(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins an operation: counts it, takes its time, and behaves as the mood says.
+    async fn operation(&self, name: &'static str) -> Result<(), OpError> {
+        let delay = {
+            let mut state = self.lock();
+            *state.calls.entry(name).or_default() += 1;
+            state.delay
+        };
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let mood = self.lock().mood;
+        match mood {
+            Mood::Well => Ok(()),
+            Mood::Gone => Err(OpError::Session(Fault::down("the fake device is gone"))),
+            Mood::Silent => core::future::pending().await,
+            Mood::Panicking => {
+                self.lock().mood = Mood::Well;
+                panic!("the fake driver panics as it was told to")
+            }
+        }
+    }
+
+    fn read(&self, address: &str) -> Result<Value, Fault> {
+        let unknown = || Err(Fault::permanent("the fake device has no such address"));
+        self.lock().values.get(address).cloned().unwrap_or_else(unknown)
+    }
+}
+
+impl Default for FakeDevice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The driver of a [`FakeDevice`]. An address is any text; one that begins with `!` is bad.
+#[derive(Debug)]
+pub struct Fake {
+    device: FakeDevice,
+    features: Features,
+    points: BTreeMap<PointKey, Binding>,
+    watched: BTreeMap<PointKey, Option<Value>>,
+    seen: watch::Receiver<u64>,
+}
+
+impl Fake {
+    /// Tells the watched points whose values are others than those told last.
+    fn report(&mut self, into: &mut Readings) {
+        for (key, last) in &mut self.watched {
+            let address = self.points.get(key).and_then(|point| point.cur.as_deref());
+            match address.map(|address| self.device.read(address)) {
+                Some(Ok(value)) if last.as_ref() != Some(&value) => {
+                    into.ok(*key, value.clone());
+                    *last = Some(value);
+                }
+                Some(Err(fault)) => into.err(*key, fault),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Driver for Fake {
+    fn features(&self) -> Features {
+        self.features
+    }
+
+    async fn open(&mut self, _: &mut Readings) -> Result<(), OpError> {
+        self.device.operation("open").await?;
+        self.device.lock().session = true;
+        Ok(())
+    }
+
+    async fn close(&mut self) {
+        *self.device.lock().calls.entry("close").or_default() += 1;
+        self.device.lock().session = false;
+        self.watched.clear();
+    }
+
+    async fn ping(&mut self, _: &mut Readings) -> Result<Tags, OpError> {
+        self.device.operation("ping").await.map(|()| Tags::new())
+    }
+
+    fn bind(&mut self, points: &[Binding], into: &mut Readings) {
+        for point in points {
+            let addresses = [&point.cur, &point.write];
+            if addresses.into_iter().flatten().any(|address| address.starts_with('!')) {
+                into.err(point.key, Fault::permanent("bad address"));
+            }
+            self.points.insert(point.key, point.clone());
+        }
+    }
+
+    fn unbind(&mut self, points: &[PointKey]) {
+        for key in points {
+            self.points.remove(key);
+            self.watched.remove(key);
+        }
+    }
+
+    async fn read(&mut self, requests: &[Request], into: &mut Readings) -> Result<(), OpError> {
+        self.device.operation("read").await?;
+        for key in requests.iter().flat_map(|request| request.points.iter()) {
+            let Some(address) = self.points.get(key).and_then(|point| point.cur.as_deref()) else {
+                continue;
+            };
+            match self.device.read(address) {
+                Ok(value) => into.ok(*key, value),
+                Err(fault) => into.err(*key, fault),
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, writes: &[Write], into: &mut Readings) -> Result<(), OpError> {
+        self.device.operation("write").await?;
+        for write in writes {
+            let point = self.points.get(&write.key);
+            let Some(address) = point.and_then(|point| point.write.as_deref()) else { continue };
+            match self.device.read(address) {
+                Err(fault) => into.write_err(write.key, fault),
+                Ok(_) => self.device.set(address, write.value.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn watch(&mut self, points: &[PointKey], into: &mut Readings) -> Result<(), OpError> {
+        self.device.operation("watch").await?;
+        self.watched.extend(points.iter().map(|key| (*key, None)));
+        self.report(into);
+        Ok(())
+    }
+
+    async fn unwatch(&mut self, points: &[PointKey], _: &mut Readings) -> Result<(), OpError> {
+        self.device.operation("unwatch").await?;
+        for key in points {
+            self.watched.remove(key);
+        }
+        Ok(())
+    }
+
+    async fn event(&mut self, into: &mut Readings) -> Result<(), OpError> {
+        if self.seen.changed().await.is_err() {
+            core::future::pending().await
+        }
+        if !self.device.lock().session {
+            return Err(OpError::Session(Fault::down("the fake device is gone")));
+        }
+        self.report(into);
+        Ok(())
+    }
+}

@@ -1,0 +1,11 @@
+//! What tests of connectors need, for the framework's own tests and for those of integrators.
+//!
+//! [`FakeDevice`] is a device in memory, with [`Fake`] as its driver: values, refusals, silence,
+//! loss and panics on demand, under virtual time. [`Proxy`] stands between a real client and a real
+//! server on loopback and injects faults into the byte stream.
+
+mod fake;
+mod proxy;
+
+pub use fake::{Fake, FakeDevice, Mood};
+pub use proxy::{Proxy, Weather};
