@@ -1,0 +1,26 @@
+//! Modbus TCP.
+//!
+//! Without features this crate does no I/O. [`pdu`] and [`mbap`] turn requests and responses into
+//! bytes and back, by the Modbus Application Protocol V1.1b3 and the Messaging on TCP/IP guide
+//! V1.0b; [`data`] and [`scale`] say how values lie in registers; an [`Address`] joins both with
+//! the place in a device; [`block`] merges many values into few requests; [`session::Session`] is
+//! a client's side of a stream, told the time and given bytes.
+//!
+//! - Feature `driver`: the connector driver of kind `modbus`.
+//! - Feature `server`: a Modbus TCP server that answers from a point source.
+
+mod address;
+pub mod block;
+pub mod data;
+mod error;
+pub mod mbap;
+pub mod pdu;
+pub mod scale;
+pub mod session;
+mod table;
+
+pub use address::Address;
+pub use error::{
+    AddressError, AnswerError, DataError, Exception, FrameError, PduError, ScaleError,
+};
+pub use table::Table;

@@ -1,0 +1,19 @@
+//! Sockets, in one place.
+//!
+//! An [`Endpoint`] is the address of something to talk to, as a configuration writes it. [`dial`]
+//! opens a [`Stream`] to it within a time limit; a [`Listener`] accepts streams up to a maximum
+//! number. Protocol crates name these and never a socket type, so that a stream of another kind
+//! needs no change in them.
+//!
+//! TCP is what there is. Nothing here makes or assumes a runtime, spawns a task or reads the
+//! environment.
+
+mod dial;
+mod endpoint;
+mod listener;
+mod stream;
+
+pub use dial::dial;
+pub use endpoint::{Endpoint, EndpointError};
+pub use listener::{Accepted, Listener};
+pub use stream::Stream;
