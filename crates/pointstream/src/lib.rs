@@ -1,7 +1,21 @@
 //! Facade.
 
+#[cfg(feature = "tokio")]
 mod config;
+#[cfg(feature = "tokio")]
 mod gateway;
 
+pub use pointstream_hub as hub;
+pub use pointstream_patch as patch;
+pub use pointstream_point as point;
+pub use pointstream_time as time;
+
+#[cfg(feature = "tokio")]
+pub use pointstream_conn as conn;
+#[cfg(feature = "tokio")]
+pub use pointstream_points as points;
+
+#[cfg(feature = "tokio")]
 pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
+#[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, WriteError};

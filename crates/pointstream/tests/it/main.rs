@@ -1,0 +1,7 @@
+//! The gateway as a whole: with fake devices under paused time, and with real sockets on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bench;
+mod config;
+mod gateway;
