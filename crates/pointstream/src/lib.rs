@@ -4,6 +4,8 @@
 mod config;
 #[cfg(feature = "tokio")]
 mod gateway;
+#[cfg(feature = "http")]
+mod http;
 
 pub use pointstream_hub as hub;
 pub use pointstream_patch as patch;

@@ -33,7 +33,7 @@ pub(crate) struct Conn {
     shard: u32,
     pub(crate) config: ConnectorConfig,
     pub(crate) view: ConnView,
-    pub(super) handle: Handle,
+    pub(crate) handle: Handle,
     keys: BTreeMap<Id, PointKey>,
 }
 
@@ -185,7 +185,7 @@ impl Shared {
     }
 
     /// Writes a value to a point.
-    pub(crate) async fn write(&self, id: &Id, value: Value) -> Result<(), WriteError> {
+    pub(crate) async fn write(&self, id: &Id, value: Value) -> Result<Value, WriteError> {
         let (key, handle, value) = {
             let state = self.lock();
             let found = state.points.find(id.as_str());
@@ -195,7 +195,8 @@ impl Shared {
             let conn = conn.ok_or_else(|| WriteError::UnknownPoint(id.clone()))?;
             (key, conn.handle.clone(), value)
         };
-        Ok(handle.write(key, value).await?)
+        handle.write(key, value.clone()).await?;
+        Ok(value)
     }
 
     /// Tells connectors which of their points are watched from now on, or no longer.
