@@ -11,15 +11,25 @@
 
 mod address;
 pub mod block;
+#[cfg(feature = "driver")]
+mod config;
 pub mod data;
+#[cfg(feature = "driver")]
+mod driver;
 mod error;
 pub mod mbap;
 pub mod pdu;
+#[cfg(feature = "driver")]
+mod points;
 pub mod scale;
 pub mod session;
 mod table;
 
 pub use address::Address;
+#[cfg(feature = "driver")]
+pub use config::{Config, UriError};
+#[cfg(feature = "driver")]
+pub use driver::{Dial, Modbus, Tcp, register};
 pub use error::{
     AddressError, AnswerError, DataError, Exception, FrameError, PduError, ScaleError,
 };
