@@ -41,8 +41,6 @@ pub struct Modbus<D: Dial = Tcp> {
     points: Points,
     /// Time-outs in a row.
     timeouts: u8,
-    /// The origin of the instants given to the session.
-    origin: tokio::time::Instant,
     /// Kept from read to read for its memory.
     items: Vec<Item>,
 }
@@ -69,6 +67,8 @@ pub struct Tcp {
 struct Link<S> {
     stream: S,
     session: Session,
+    /// The origin of the instants given to the session.
+    origin: tokio::time::Instant,
     /// Whether an answer came on this stream, so that its end may be an idle close.
     served: bool,
     /// When the last transaction ended.
@@ -158,8 +158,7 @@ impl<D: Dial> Modbus<D> {
     /// A driver that reaches its device by `dial` and takes everything else from `config`.
     pub fn with_dial(config: Config, dial: D) -> Self {
         let points = Points::new(config.merge());
-        let origin = tokio::time::Instant::now();
-        Self { config, dial, link: None, points, timeouts: 0, origin, items: Vec::new() }
+        Self { config, dial, link: None, points, timeouts: 0, items: Vec::new() }
     }
 
     async fn connect(&mut self) -> Result<(), Failure> {
@@ -173,11 +172,13 @@ impl<D: Dial> Modbus<D> {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text).into());
             }
         };
+        let now = tokio::time::Instant::now();
         self.link = Some(Link {
             stream,
             session: Session::new(self.config.response_timeout),
+            origin: now,
             served: false,
-            quiet_since: tokio::time::Instant::now(),
+            quiet_since: now,
             out: Vec::new(),
             input: Box::new([0; INPUT_LEN]),
         });
@@ -212,14 +213,13 @@ impl<D: Dial> Modbus<D> {
     }
 
     async fn exchange(&mut self, request: &Request<'_>) -> Result<Answer, Failure> {
-        let origin = self.origin;
         let Some(link) = &mut self.link else {
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         };
         if !self.config.request_delay.is_zero() {
             sleep_until(link.quiet_since + self.config.request_delay).await;
         }
-        let result = link.exchange(origin, self.config.unit, request).await;
+        let result = link.exchange(self.config.unit, request).await;
         link.quiet_since = tokio::time::Instant::now();
         link.served |= result.is_ok();
         result
@@ -410,12 +410,8 @@ impl<D: Dial> Modbus<D> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    async fn exchange(
-        &mut self,
-        origin: tokio::time::Instant,
-        unit: u8,
-        request: &Request<'_>,
-    ) -> Result<Answer, Failure> {
+    async fn exchange(&mut self, unit: u8, request: &Request<'_>) -> Result<Answer, Failure> {
+        let origin = self.origin;
         let now = || Instant::from_origin(origin.elapsed());
         let asked = self.session.request(now(), unit, request)?;
         while let Some(due) = self.session.poll_timeout() {
