@@ -54,39 +54,47 @@ impl Merge {
         Self { gap, max }
     }
 
-    /// The blocks for `spans`, which must be sorted, in order. `cut` tells where no block may
-    /// reach across, although gap and maximum would allow it.
+    /// The blocks for `values`, which must be sorted by their spans, in order. `cut` tells of two
+    /// neighbours that must not share a block, although gap and maximum would allow it.
     ///
     /// Each value lies whole in one block, so that a number of several registers is never put
     /// together from two answers.
-    pub fn blocks<'a>(
+    pub fn blocks<'a, T: Copy + Into<Span>>(
         self,
-        spans: &'a [Span],
-        cut: impl Fn(Span) -> bool + 'a,
+        values: &'a [T],
+        cut: impl Fn(Span, Span) -> bool + 'a,
     ) -> impl Iterator<Item = Block> + 'a {
-        debug_assert!(spans.is_sorted(), "values are merged in order of address");
-        let mut rest = spans;
+        debug_assert!(values.is_sorted_by_key(|&value| value.into()), "in order of address");
+        let mut rest = values;
         core::iter::from_fn(move || {
-            let (&first, _) = rest.split_first()?;
+            let first: Span = (*rest.first()?).into();
             let mut block = Block { span: first, values: 1 };
-            for &span in rest.get(1..)? {
-                let end = block.span.end().max(span.end());
-                let gap = u32::from(span.start).saturating_sub(block.span.end());
-                let len = end - u32::from(block.span.start);
-                let longer = len > u32::from(block.span.count);
-                if span.table != block.span.table
-                    || gap > u32::from(self.gap)
-                    || longer && len > u32::from(self.max.min(span.table.read_max()))
-                    || cut(span)
-                {
+            let mut last = first;
+            for &value in rest.get(1..)? {
+                let span = value.into();
+                if !self.joins(block.span, span) || cut(last, span) {
                     break;
                 }
+                let end = block.span.end().max(span.end());
+                let len = end - u32::from(block.span.start);
                 block.span.count = u16::try_from(len).unwrap_or(u16::MAX);
                 block.values += 1;
+                last = span;
             }
             rest = rest.get(block.values..)?;
             Some(block)
         })
+    }
+
+    /// Whether `span`, which does not begin before `block`, may be read along with it.
+    fn joins(self, block: Span, span: Span) -> bool {
+        if span.table != block.table {
+            return false;
+        }
+        let gap = u32::from(span.start).saturating_sub(block.end());
+        let len = block.end().max(span.end()) - u32::from(block.start);
+        let max = self.max.min(span.table.read_max());
+        gap <= u32::from(self.gap) && (len <= u32::from(block.count) || len <= u32::from(max))
     }
 }
 
@@ -102,7 +110,7 @@ mod tests {
 
     fn plan(gap: u16, max: u16, spans: &[Span]) -> Vec<(u16, u16, usize)> {
         Merge::new(gap, max)
-            .blocks(spans, |_| false)
+            .blocks(spans, |_, _| false)
             .map(|block| (block.span.start, block.span.count, block.values))
             .collect()
     }
@@ -160,7 +168,7 @@ mod tests {
     fn a_cut_ends_a_block() {
         let spans = singles(&[1, 2, 3, 4]);
         let blocks: Vec<_> =
-            Merge::default().blocks(&spans, |span| span.start == 3).map(|b| b.span.start).collect();
+            Merge::default().blocks(&spans, |_, to| to.start == 3).map(|b| b.span.start).collect();
         assert_eq!(blocks, [1, 3]);
     }
 
@@ -180,7 +188,7 @@ mod tests {
                 .collect();
             spans.sort_unstable();
             let mut at = 0;
-            for block in Merge::new(gap, max).blocks(&spans, |_| false) {
+            for block in Merge::new(gap, max).blocks(&spans, |_, _| false) {
                 let values = &spans[at..at + block.values];
                 let longest = values.iter().map(|span| span.count).max().unwrap();
                 prop_assert!(block.span.count <= max.max(longest));

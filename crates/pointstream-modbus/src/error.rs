@@ -37,6 +37,16 @@ impl Exception {
         )
     }
 
+    /// Whether a gateway says that the unit is not there.
+    pub const fn is_of_gateway(self) -> bool {
+        matches!(self, Self::GATEWAY_PATH | Self::GATEWAY_TARGET)
+    }
+
+    /// Whether a smaller range may be answered: an address or the count is refused.
+    pub const fn is_of_range(self) -> bool {
+        matches!(self, Self::ILLEGAL_DATA_ADDRESS | Self::ILLEGAL_DATA_VALUE)
+    }
+
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {

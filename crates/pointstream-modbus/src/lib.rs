@@ -11,16 +11,38 @@
 
 mod address;
 pub mod block;
+#[cfg(feature = "driver")]
+mod config;
 pub mod data;
+#[cfg(feature = "driver")]
+mod driver;
 mod error;
 pub mod mbap;
 pub mod pdu;
+#[cfg(feature = "driver")]
+mod points;
+#[cfg(feature = "server")]
+mod registers;
 pub mod scale;
+#[cfg(feature = "server")]
+mod server;
 pub mod session;
+#[cfg(feature = "server")]
+mod source;
 mod table;
 
 pub use address::Address;
+#[cfg(feature = "driver")]
+pub use config::{Config, UriError};
+#[cfg(feature = "driver")]
+pub use driver::{Dial, Modbus, Tcp, register};
 pub use error::{
     AddressError, AnswerError, DataError, Exception, FrameError, PduError, ScaleError,
 };
+#[cfg(feature = "server")]
+pub use registers::{Registers, RegistersError, Units};
+#[cfg(feature = "server")]
+pub use server::{Limits, Server};
+#[cfg(feature = "server")]
+pub use source::PointSource;
 pub use table::Table;

@@ -90,6 +90,11 @@ impl Session {
         }
     }
 
+    /// How long an answer may take.
+    pub const fn response_timeout(&self) -> Duration {
+        self.response_timeout
+    }
+
     /// Asks `unit`. The time for the answer runs from `now`.
     pub fn request(
         &mut self,

@@ -1,0 +1,12 @@
+//! The driver against scripted devices in paused time, and against the server on loopback.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation of a test is its failure")]
+#![cfg(all(feature = "driver", feature = "server"))]
+
+mod faults;
+mod loopback;
+mod plant;
+mod sample;
+mod script;
+mod splitting;
+mod writing;
