@@ -3,6 +3,8 @@
 //! `cargo run --example minimal` reads the electricity meter of the gateway example, which runs
 //! beside it; any other device is read by naming its address and its register.
 
+#![expect(clippy::print_stdout, reason = "an example shows what it gets")]
+
 use std::path::Path;
 
 use pointstream::{Config, Gateway, conn::Registry, hub::Mode, modbus};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 A gateway: reads devices, serves their points as live topics over HTTP, takes writes.
 
 Without arguments it brings its own simulated plant along and serves it on
@@ -23,16 +23,16 @@ Options:
 The environment variable RUST_LOG sets what is logged, as in RUST_LOG=pointstream=debug.";
 
 #[derive(Default)]
-pub struct Args {
-    pub config: Option<PathBuf>,
-    pub listen: Option<String>,
-    pub no_simulator: bool,
-    pub task: Task,
+pub(crate) struct Args {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) listen: Option<String>,
+    pub(crate) no_simulator: bool,
+    pub(crate) task: Task,
 }
 
 /// What to do.
 #[derive(Default, PartialEq)]
-pub enum Task {
+pub(crate) enum Task {
     #[default]
     Run,
     Check,
@@ -42,7 +42,7 @@ pub enum Task {
 }
 
 impl Args {
-    pub fn parse() -> Result<Self, lexopt::Error> {
+    pub(crate) fn parse() -> Result<Self, lexopt::Error> {
         use lexopt::prelude::{Long, Short, ValueExt};
         let mut args = Self::default();
         let mut parser = lexopt::Parser::from_env();

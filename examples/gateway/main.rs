@@ -4,14 +4,13 @@
 //! <http://127.0.0.1:8080/>; `--config gateway.toml` reads devices of your own.
 
 use std::error::Error;
-use std::future::Future;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 
 use pointstream::conn::Registry;
-use pointstream::modbus::{self, server::Server};
+use pointstream::modbus::{self, Server};
 use pointstream::{Config, ConfigFile, Gateway};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -38,11 +37,14 @@ fn main() -> ExitCode {
         Task::PrintConfig => print(SAMPLE.trim_end()),
         Task::Check | Task::Run => {
             let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-            tracing_subscriber::fmt().with_env_filter(filter).with_target(false).init();
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build();
+            tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_target(false)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_writer(std::io::stderr)
+                .init();
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
             match runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(args))) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => fail(&error.to_string()),
@@ -125,7 +127,7 @@ fn check(gateway: &Gateway, config: &Config) -> Result<(), Box<dyn Error>> {
     }
     let points: usize = config.connectors.iter().map(|connector| connector.points.len()).sum();
     let connectors = config.connectors.len();
-    print(&format!("The configuration is good: {connectors} connectors, {points} points."));
+    say(&format!("The configuration is good: {connectors} connectors, {points} points."));
     Ok(())
 }
 
@@ -135,20 +137,20 @@ fn greet(gateway: &Gateway, args: &Args, addr: std::net::SocketAddr) {
         || "the simulated plant (--print-config shows how it is configured)".to_owned(),
         |path| path.display().to_string(),
     );
-    print(&format!("Reading {from}:"));
+    say(&format!("Reading {from}:"));
     for connector in &config.connectors {
         let uri = connector.driver.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
-        print(&format!("  {}  {}  {} points", connector.id, uri, connector.points.len()));
+        say(&format!("  {}  {}  {} points", connector.id, uri, connector.points.len()));
     }
     let topic = config.topics.first().map_or(Config::TOPIC_DEFAULT, |topic| topic.id.as_str());
-    print(&format!("Console  http://{addr}/"));
+    say(&format!("Console  http://{addr}/"));
     match gateway.token_file(addr) {
-        None => print(&format!("Try      curl -N http://{addr}/v1/topics/{topic}")),
+        None => say(&format!("Try      curl -N http://{addr}/v1/topics/{topic}")),
         Some(path) => {
             let path = path.display();
-            print(&format!("Token    {path}"));
+            say(&format!("Token    {path}"));
             let header = format!("-H \"Authorization: Bearer $(cat {path})\"");
-            print(&format!("Try      curl -N {header} http://{addr}/v1/topics/{topic}"));
+            say(&format!("Try      curl -N {header} http://{addr}/v1/topics/{topic}"));
         }
     }
 }
@@ -183,12 +185,10 @@ impl Source {
     }
 
     /// Waits until the file has changed; for ever if there is none.
-    fn changed(&self) -> impl Future<Output = ()> {
-        async {
-            match &self.file {
-                Some(file) => file.changed().await,
-                None => std::future::pending().await,
-            }
+    async fn changed(&self) {
+        match &self.file {
+            Some(file) => file.changed().await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -220,7 +220,9 @@ impl Simulator {
                 Err(error) => {
                     let name = device.name;
                     let hint = "--no-simulator leaves it out";
-                    return Err(format!("the simulated {name} on {address}: {error}; {hint}").into());
+                    return Err(
+                        format!("the simulated {name} on {address}: {error}; {hint}").into()
+                    );
                 }
             };
             self.ports.push((device.port, server.local_addr()?.port()));
@@ -242,10 +244,14 @@ impl Simulator {
     }
 }
 
-/// Says something. Whoever listened may have gone, which is no reason to end.
 fn print(text: &str) -> ExitCode {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    say(text);
     ExitCode::SUCCESS
+}
+
+/// Says something. Whoever listened may have gone, which is no reason to end.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Says why the program ends.

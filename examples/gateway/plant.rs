@@ -2,24 +2,23 @@
 //! device of its own, served by the library's own server from registers that the physics keeps.
 
 use std::f64::consts::TAU;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use pointstream::modbus::data::Scalar;
-use pointstream::modbus::server::{Limits, Server};
+use pointstream::modbus::{Limits, Server};
 use pointstream::modbus::{Registers, Table};
 use pointstream::time::Seed;
 
 /// A simulated device: its name, the port it would like, and its Modbus unit.
-pub struct Device {
-    pub name: &'static str,
-    pub port: u16,
+pub(crate) struct Device {
+    pub(crate) name: &'static str,
+    pub(crate) port: u16,
     unit: u8,
 }
 
-pub const DEVICES: [Device; 3] = [
+pub(crate) const DEVICES: [Device; 3] = [
     Device { name: "ahu", port: 50_201, unit: 1 },
     Device { name: "meter", port: 50_202, unit: 2 },
     Device { name: "boiler", port: 50_203, unit: 3 },
@@ -29,22 +28,19 @@ pub const DEVICES: [Device; 3] = [
 const STEP: Duration = Duration::from_millis(200);
 
 /// The plant with its registers, not yet running.
-pub struct Plant {
+pub(crate) struct Plant {
     registers: Registers,
     physics: Physics,
 }
 
 impl Plant {
     /// A plant in the middle of a working day.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let registers = Registers::new();
         for device in &DEVICES {
-            for (table, count) in [
-                (Table::Coil, 8),
-                (Table::Discrete, 8),
-                (Table::Input, 40),
-                (Table::Holding, 10),
-            ] {
+            for (table, count) in
+                [(Table::Coil, 8), (Table::Discrete, 8), (Table::Input, 40), (Table::Holding, 10)]
+            {
                 // The ranges are constant and lie within the tables.
                 let _ = registers.define(device.unit, table, 0, count);
             }
@@ -61,36 +57,38 @@ impl Plant {
     }
 
     /// Serves one device on loopback, on its own port or, if `any_port`, on any that is free.
-    pub async fn serve(&self, device: &Device, any_port: bool) -> io::Result<(Server, Registers)> {
+    pub(crate) async fn serve(
+        &self,
+        device: &Device,
+        any_port: bool,
+    ) -> io::Result<(Server, Registers)> {
         let port = if any_port { 0 } else { device.port };
         let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], port)), Limits::default());
         Ok((server.await?, self.registers.clone()))
     }
 
     /// Lets time pass for the plant, for ever.
-    pub fn live(mut self) -> impl Future<Output = ()> {
-        async move {
-            let mut ticks = tokio::time::interval(STEP);
-            loop {
-                ticks.tick().await;
-                self.obey();
-                self.physics.step(STEP.as_secs_f64());
-                self.publish();
-            }
+    pub(crate) async fn live(mut self) {
+        let mut ticks = tokio::time::interval(STEP);
+        loop {
+            ticks.tick().await;
+            self.obey();
+            self.physics.step(STEP.as_secs_f64());
+            self.publish();
         }
     }
 
     /// Takes over what people have written.
     fn obey(&mut self) {
         let p = &mut self.physics;
-        let number = |unit, address, low: f64, high: f64| match get(&self.registers, unit, address) {
+        let number = |unit, address, low: f64, high: f64| match get(&self.registers, unit, address)
+        {
             Some(Scalar::Float(number)) => number.clamp(low, high),
             Some(Scalar::Int(number)) => (number as f64).clamp(low, high),
             _ => low,
         };
-        let switch = |unit, address| {
-            matches!(get(&self.registers, unit, address), Some(Scalar::Bool(true)))
-        };
+        let switch =
+            |unit, address| matches!(get(&self.registers, unit, address), Some(Scalar::Bool(true)));
         p.temp_setpoint = number(1, "holding:40001:s2:/10", 15.0, 30.0);
         p.humidity_setpoint = number(1, "holding:40002:u2:/10", 30.0, 60.0);
         p.co2_setpoint = number(1, "holding:40003:u2", 500.0, 1500.0);
@@ -114,7 +112,7 @@ impl Plant {
         });
     }
 
-    fn put(&mut self, unit: u8, address: &str, value: Scalar) {
+    fn put(&self, unit: u8, address: &str, value: Scalar) {
         if let Ok(address) = address.parse() {
             let _ = self.registers.set(unit, &address, value);
         }
@@ -188,7 +186,7 @@ const DAY: f64 = 1200.0;
 impl Physics {
     fn new() -> Self {
         Self {
-            noise: Seed::new(0x0ddb_a11),
+            noise: Seed::new(0x00dd_ba11),
             time: DAY * 0.4,
             outdoor: 7.0,
             zone: 22.0,
@@ -248,7 +246,8 @@ impl Physics {
 
     /// The air handler and the rooms that it serves.
     fn air(&mut self, dt: f64, people: f64) {
-        let wish = if self.ahu_enabled { (35.0 + 0.06 * self.co2).min(self.fan_limit) } else { 0.0 };
+        let wish =
+            if self.ahu_enabled { (35.0 + 0.06 * self.co2).min(self.fan_limit) } else { 0.0 };
         self.fan += (wish - self.fan).clamp(-8.0 * dt, 4.0 * dt);
         let on = f64::from(u8::from(self.fan > 5.0));
         let fresh = if self.co2 > self.co2_setpoint { 70.0 } else { 25.0 };

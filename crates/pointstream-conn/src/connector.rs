@@ -462,7 +462,7 @@ impl Connector {
     fn on_bind(&mut self, points: Vec<PointDef>) {
         for point in points {
             let slot = point.key.slot;
-            self.to_bind.extend(self.shard.insert(point));
+            self.to_bind.extend(self.shard.insert(point, self.now.wall));
             self.shard.show(slot, self.over().as_ref(), self.now.wall);
         }
     }

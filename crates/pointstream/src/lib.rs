@@ -5,7 +5,7 @@ mod config;
 #[cfg(feature = "tokio")]
 mod gateway;
 #[cfg(feature = "http")]
-mod http;
+mod serve;
 
 pub use pointstream_hub as hub;
 pub use pointstream_patch as patch;
@@ -14,6 +14,10 @@ pub use pointstream_time as time;
 
 #[cfg(feature = "tokio")]
 pub use pointstream_conn as conn;
+#[cfg(feature = "http")]
+pub use pointstream_http as http;
+#[cfg(any(feature = "modbus", feature = "modbus-server"))]
+pub use pointstream_modbus as modbus;
 #[cfg(feature = "tokio")]
 pub use pointstream_points as points;
 
@@ -21,3 +25,5 @@ pub use pointstream_points as points;
 pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, WriteError};
+#[cfg(feature = "http")]
+pub use serve::HttpError;

@@ -120,13 +120,15 @@ impl Shared {
             let state = &mut *guard;
             let Some(conn) = state.conns.get_mut(&config.id) else { return Ok(false) };
             let old_tuning = conn.config.tuning.clone();
+            let wall = jiff::Timestamp::now();
             let (mut fresh, mut retuned) = (Vec::new(), Vec::new());
             for point in &config.points {
                 let name = point.tuning.as_ref().or(config.tuning.as_ref());
                 let tuning = resolve(&state.tunings, name);
                 let spec = Arc::new(point.clone());
                 let Some(&key) = conn.keys.get(&point.id) else {
-                    let key = state.points.insert(conn.shard, &config.id, Arc::clone(&spec));
+                    let (points, shard) = (&mut state.points, conn.shard);
+                    let key = points.insert(shard, &config.id, Arc::clone(&spec), wall);
                     let key = key.map_err(|error| ApplyError::Limit(error.to_string()))?;
                     conn.keys.insert(point.id.clone(), key);
                     fresh.push(PointDef::new(key, spec, tuning));

@@ -154,7 +154,7 @@ fn view(entry: &Entry) -> PointView {
     view.cur_val = Some(cur.val.clone()).filter(|val| *val != Value::Null);
     view.cur_status = cur.status;
     view.cur_err = cur.err.as_deref().map(str::to_owned);
-    view.cur_ts = Some(cur.ts).filter(|ts| *ts != jiff::Timestamp::UNIX_EPOCH);
+    view.cur_ts = Some(cur.ts);
     view.writable = spec.is_writable();
     (view.min, view.max, view.step) = (spec.min, spec.max, spec.step);
     view.connector = Some(conn.clone());
