@@ -1,0 +1,297 @@
+use alloc::borrow::Cow;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write;
+
+use crate::string::{decode, encode};
+use crate::tape::View;
+
+/// The operations that lead from one document to the next.
+///
+/// A script keeps the text of its operations, so that one diff is rendered under many prefixes by
+/// copying.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    /// The operations as JSON objects, a comma between two.
+    text: String,
+    ops: Vec<Op>,
+}
+
+impl Script {
+    /// Appends the JSON Patch, an array of operations, with `prefix` before every path.
+    ///
+    /// The prefix is a JSON Pointer, its tokens escaped (see [`escape_token`](crate::escape_token));
+    /// what JSON strings escape besides is escaped here.
+    pub fn render_patch(&self, prefix: &str, out: &mut String) {
+        out.push('[');
+        if prefix.is_empty() {
+            out.push_str(&self.text);
+        } else {
+            let mut raw = String::new();
+            encode(prefix, &mut raw);
+            out.reserve(self.text.len() + raw.len() * self.ops.len() + 1);
+            let mut done = 0;
+            for place in self.ops.iter().flat_map(Op::places) {
+                out.push_str(&self.text[done..place]);
+                out.push_str(&raw);
+                done = place;
+            }
+            out.push_str(&self.text[done..]);
+        }
+        out.push(']');
+    }
+
+    /// The operations in the order in which they are applied.
+    pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
+        self.ops.iter().map(|op| Operation { text: &self.text, op })
+    }
+
+    /// How many operations there are.
+    pub fn len(&self) -> usize {
+        self.ops.len()
+    }
+
+    /// Whether there is no operation.
+    pub fn is_empty(&self) -> bool {
+        self.ops.is_empty()
+    }
+
+    /// The length of the patch that [`render_patch`](Self::render_patch) appends for an empty prefix.
+    pub fn len_bytes(&self) -> usize {
+        self.text.len() + "[]".len()
+    }
+}
+
+/// One operation of a script.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'a> {
+    text: &'a str,
+    op: &'a Op,
+}
+
+impl<'a> Operation<'a> {
+    /// What is done.
+    pub const fn kind(&self) -> OperationKind {
+        self.op.kind
+    }
+
+    /// The JSON Pointer to where it is done.
+    pub fn path(&self) -> Cow<'a, str> {
+        decode(&self.text[self.op.path as usize..self.op.path_end as usize])
+    }
+
+    /// The JSON Pointer to where the value comes from, for `move` and `copy`.
+    pub fn from(&self) -> Option<Cow<'a, str>> {
+        let from = self.op.from? as usize;
+        let end = self.op.path as usize - r#"","path":""#.len();
+        Some(decode(&self.text[from..end]))
+    }
+
+    /// The JSON text of the value, for `add`, `replace` and `test`.
+    pub fn value(&self) -> Option<&'a str> {
+        let start = self.op.path_end as usize + VALUE.len();
+        let end = self.op.end as usize - 1;
+        self.kind().has_value().then(|| &self.text[start..end])
+    }
+}
+
+/// The six operations of RFC 6902.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 6902 section 4 closes the list")]
+pub enum OperationKind {
+    /// Adds a member or an element, or replaces the member that is there.
+    Add,
+    /// Removes what is there.
+    Remove,
+    /// Replaces what is there.
+    Replace,
+    /// Moves a value from one place to another.
+    Move,
+    /// Copies a value from one place to another.
+    Copy,
+    /// Fails unless an equal value is there.
+    Test,
+}
+
+impl OperationKind {
+    /// The name in a JSON Patch.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Add => "add",
+            Self::Remove => "remove",
+            Self::Replace => "replace",
+            Self::Move => "move",
+            Self::Copy => "copy",
+            Self::Test => "test",
+        }
+    }
+
+    const fn has_value(self) -> bool {
+        matches!(self, Self::Add | Self::Replace | Self::Test)
+    }
+}
+
+/// Writes a script: a current path, and operations at it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScriptWriter {
+    script: Script,
+    /// The current pointer as it stands in a JSON string.
+    path: String,
+    overflown: bool,
+}
+
+/// A state of the writer to go back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    text: usize,
+    ops: usize,
+}
+
+impl ScriptWriter {
+    pub(crate) fn take(&mut self) -> Script {
+        self.path.clear();
+        self.overflown = false;
+        core::mem::take(&mut self.script)
+    }
+
+    /// Writes an operation at the current path with the text of `node` as its value.
+    pub(crate) fn write(&mut self, kind: OperationKind, value: View<'_>, node: u32) {
+        self.open(kind, value.raw(node).len());
+        if self.overflown {
+            return;
+        }
+        self.script.text.push_str(VALUE);
+        if value.is_spaced() {
+            push_compact(value.raw(node), &mut self.script.text);
+        } else {
+            self.script.text.push_str(value.raw(node));
+        }
+        self.script.text.push('}');
+        self.close();
+    }
+
+    /// Writes a removal at the current path.
+    pub(crate) fn write_remove(&mut self) {
+        self.open(OperationKind::Remove, 0);
+        if !self.overflown {
+            self.script.text.push_str("\"}");
+            self.close();
+        }
+    }
+
+    /// Takes back what was written since.
+    pub(crate) fn rewind(&mut self, mark: Mark) {
+        self.script.text.truncate(mark.text);
+        self.script.ops.truncate(mark.ops);
+        self.overflown = false;
+    }
+
+    /// Appends a token to the current path, given as it stands between the quotes of a key.
+    pub(crate) fn push_key(&mut self, raw: &str) {
+        self.path.push('/');
+        let special = |byte: u8| matches!(byte, b'\\' | b'~' | b'/');
+        if !raw.bytes().any(special) {
+            self.path.push_str(raw);
+            return;
+        }
+        let mut token = String::new();
+        crate::escape_token(&decode(raw), &mut token);
+        encode(&token, &mut self.path);
+    }
+
+    /// Appends an index to the current path.
+    pub(crate) fn push_index(&mut self, index: u32) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.path, "/{index}");
+    }
+
+    pub(crate) fn truncate_path(&mut self, len: usize) {
+        self.path.truncate(len);
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { text: self.script.text.len(), ops: self.script.ops.len() }
+    }
+
+    /// How many bytes were written since; as good as endless when offsets no longer suffice.
+    pub(crate) fn written_since(&self, mark: Mark) -> usize {
+        if self.overflown { usize::MAX } else { self.script.text.len() - mark.text }
+    }
+
+    /// How many bytes a replacement of the value at the current path would take here.
+    pub(crate) fn replacement_len(&self, value_len: usize) -> usize {
+        let comma = usize::from(!self.script.ops.is_empty());
+        comma + REPLACEMENT_LEN + self.path.len() + value_len
+    }
+
+    pub(crate) fn path_len(&self) -> usize {
+        self.path.len()
+    }
+
+    fn open(&mut self, kind: OperationKind, value_len: usize) {
+        let text = &mut self.script.text;
+        if text.len() + self.path.len() + value_len + OP_LEN_MAX > u32::MAX as usize {
+            self.overflown = true;
+            return;
+        }
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str("{\"op\":\"");
+        text.push_str(kind.name());
+        text.push_str("\",\"path\":\"");
+        let path = text.len() as u32;
+        text.push_str(&self.path);
+        self.script.ops.push(Op { kind, from: None, path, path_end: text.len() as u32, end: 0 });
+    }
+
+    fn close(&mut self) {
+        if let Some(op) = self.script.ops.last_mut() {
+            op.end = self.script.text.len() as u32;
+        }
+    }
+}
+
+/// Where the parts of an operation stand in the text of its script.
+#[derive(Clone, Copy, Debug)]
+struct Op {
+    kind: OperationKind,
+    from: Option<u32>,
+    path: u32,
+    path_end: u32,
+    end: u32,
+}
+
+impl Op {
+    /// Where a prefix goes.
+    fn places(&self) -> impl Iterator<Item = usize> {
+        self.from.into_iter().chain([self.path]).map(|place| place as usize)
+    }
+}
+
+/// Appends JSON without the white space between its tokens.
+fn push_compact(raw: &str, out: &mut String) {
+    let bytes = raw.as_bytes();
+    let mut done = 0;
+    let mut at = 0;
+    let mut quoted = false;
+    while let Some(&byte) = bytes.get(at) {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' => at += 1,
+            b' ' | b'\t' | b'\n' | b'\r' if !quoted => {
+                out.push_str(&raw[done..at]);
+                done = at + 1;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    out.push_str(&raw[done..]);
+}
+
+const VALUE: &str = "\",\"value\":";
+/// The length of a replacement without its path and value.
+const REPLACEMENT_LEN: usize = r#"{"op":"replace","path":"","value":}"#.len();
+/// No operation is longer, its pointers and value apart.
+const OP_LEN_MAX: usize = 64;

@@ -1,0 +1,102 @@
+use alloc::borrow::Cow;
+use alloc::string::String;
+use core::fmt::Write;
+
+/// The string that a valid JSON string means, given what stands between its quotes.
+pub(crate) fn decode(raw: &str) -> Cow<'_, str> {
+    let Some(first) = raw.find('\\') else { return Cow::Borrowed(raw) };
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    let mut next = Some(first);
+    while let Some(at) = next {
+        text.push_str(&rest[..at]);
+        let (char, len) = decode_escape(&rest.as_bytes()[at..]);
+        text.push(char);
+        rest = &rest[at + len..];
+        next = rest.find('\\');
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
+}
+
+/// Whether two valid JSON strings mean the same, given what stands between their quotes.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    a == b || (a.contains('\\') || b.contains('\\')) && decode(a) == decode(b)
+}
+
+/// Appends `text` as it stands between the quotes of a JSON string.
+pub(crate) fn encode(text: &str, out: &mut String) {
+    let mut plain = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if byte != b'"' && byte != b'\\' && byte >= 0x20 {
+            continue;
+        }
+        out.push_str(&text[plain..at]);
+        plain = at + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{byte:04x}");
+            }
+        }
+    }
+    out.push_str(&text[plain..]);
+}
+
+/// The character that a valid escape means, and the length of the escape.
+fn decode_escape(bytes: &[u8]) -> (char, usize) {
+    match bytes.get(1) {
+        Some(b'b') => ('\u{8}', 2),
+        Some(b'f') => ('\u{c}', 2),
+        Some(b'n') => ('\n', 2),
+        Some(b'r') => ('\r', 2),
+        Some(b't') => ('\t', 2),
+        Some(b'u') => decode_unicode(bytes),
+        Some(&byte) => (char::from(byte), 2),
+        None => (char::REPLACEMENT_CHARACTER, bytes.len()),
+    }
+}
+
+fn decode_unicode(bytes: &[u8]) -> (char, usize) {
+    let high = hex(bytes.get(2..6));
+    if !(0xd800..0xdc00).contains(&high) {
+        return (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 6);
+    }
+    let low = hex(bytes.get(8..12));
+    let code = 0x1_0000 + ((high - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
+    (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 12)
+}
+
+fn hex(digits: Option<&[u8]>) -> u32 {
+    digits
+        .unwrap_or_default()
+        .iter()
+        .fold(0, |unit, &byte| unit << 4 | char::from(byte).to_digit(16).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_mean_their_characters() {
+        assert_eq!(decode(r#"a\"\\\/\b\f\n\r\tz"#), "a\"\\/\u{8}\u{c}\n\r\tz");
+        assert_eq!(decode(r"\u00e9\ud83d\ude00x"), "é😀x");
+        assert!(same(r"\u0061", "a"));
+        assert!(!same(r"\u0061", "b"));
+    }
+
+    #[test]
+    fn encoded_text_decodes_to_itself() {
+        let text = "q\" b\\ n\n \u{1}\u{1f} é";
+        let mut raw = String::new();
+        encode(text, &mut raw);
+        assert_eq!(raw, r#"q\" b\\ n\n \u0001\u001f é"#);
+        assert_eq!(decode(&raw), text);
+    }
+}

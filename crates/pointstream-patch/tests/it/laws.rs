@@ -1,0 +1,88 @@
+use pointstream_patch::{Change, Document, Limits, ParseErrorKind, apply, diff};
+use proptest::prelude::*;
+
+use crate::support::{
+    apply_with_oracle, diff_text, edited, json, patch_of, replacement, respell, same, value,
+};
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_diff_leads_from_one_document_to_the_other(pair in prop_oneof![edited(), (json(), json())]) {
+        let (old, new) = (pair.0.to_string(), pair.1.to_string());
+        let patch = diff_text(&old, &new);
+        prop_assert!(patch.len() <= replacement(&new).len(), "{}", patch);
+        let ours = apply(old.as_bytes(), patch.as_bytes(), &Limits::default()).unwrap();
+        prop_assert!(same(&value(&ours), &pair.1), "{} gives {}", patch, ours);
+        let theirs = apply_with_oracle(&pair.0, &patch);
+        prop_assert!(same(&theirs, &pair.1), "{} gives {}", patch, theirs);
+    }
+
+    #[test]
+    fn spelling_is_no_change(document in json()) {
+        let text = document.to_string();
+        let other = respell(&text);
+        prop_assert!(same(&value(&other), &document), "{}", other);
+        let limits = Limits::default();
+        for (old, new) in [(&text, &text), (&text, &other), (&other, &text)] {
+            let change = diff(old.as_bytes(), new.as_bytes(), &limits).unwrap();
+            prop_assert!(matches!(change, Change::Nothing), "{} {} {:?}", old, new, change);
+        }
+    }
+
+    #[test]
+    fn a_diff_of_other_spellings_leads_there_too((old, new) in edited()) {
+        let (old_text, new_text) = (respell(&old.to_string()), respell(&new.to_string()));
+        let patch = diff_text(&old_text, &new_text);
+        prop_assert!(patch.len() <= replacement(&new_text).len());
+        prop_assert!(!patch.contains(['\n', '\r']) || patch == replacement(&new_text));
+        let ours = apply(old_text.as_bytes(), patch.as_bytes(), &Limits::default()).unwrap();
+        prop_assert!(same(&value(&ours), &new), "{} gives {}", patch, ours);
+    }
+
+    #[test]
+    fn a_test_of_the_whole_accepts_the_value_and_nothing_else((old, new) in edited()) {
+        let limits = Limits::default();
+        let test = format!(r#"[{{"op":"test","path":"","value":{}}}]"#, respell(&new.to_string()));
+        let passed = apply(old.to_string().as_bytes(), test.as_bytes(), &limits).is_ok();
+        prop_assert_eq!(passed, same(&old, &new));
+    }
+
+    #[test]
+    fn a_text_cut_or_glued_is_read_as_the_reference_reads_it(
+        (a, b) in (json(), json()),
+        cut in any::<prop::sample::Index>(),
+        glue in any::<prop::sample::Index>(),
+    ) {
+        let (a, b) = (a.to_string().into_bytes(), b.to_string().into_bytes());
+        let mut text = a[..cut.index(a.len() + 1)].to_vec();
+        text.extend_from_slice(&b[glue.index(b.len() + 1)..]);
+        let reference = serde_json::from_slice::<serde_json::Value>(&text);
+        match Document::parse(&text, &Limits::default()) {
+            Ok(_) => prop_assert!(reference.is_ok()),
+            Err(error) if error.kind() == ParseErrorKind::DuplicateKey => {}
+            Err(error) => prop_assert!(reference.is_err(), "{}", error),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn updates_in_a_chain_are_as_good_as_single_diffs(
+        chain in prop::collection::vec(prop_oneof![edited(), (json(), json())], 1..32),
+    ) {
+        let limits = Limits::default();
+        let mut old = String::from("[]");
+        let mut document = Document::parse(old.as_bytes(), &limits).unwrap();
+        for value in chain.into_iter().flat_map(|(a, b)| [a, b]) {
+            let new = value.to_string();
+            let change = document.update(new.as_bytes()).unwrap();
+            prop_assert_eq!(document.text(), &new);
+            prop_assert_eq!(patch_of(&change, &new), diff_text(&old, &new));
+            old = new;
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The engine from outside: conformance, laws, limits and rows.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
+
+mod conformance;
+mod diff;
+mod hostile;
+mod laws;
+mod rows;
+mod support;
