@@ -1,0 +1,253 @@
+// Opens the console page in a headless Chromium and checks what a person would see: values that
+// move, a write that arrives, a refusal that is told, the phone, the dark.
+//
+//     node console.mjs BASE_URL SCREENSHOT_DIR [--restart-cmd COMMAND] [--token TOKEN]
+//
+// COMMAND restarts the gateway, or kills it and returns once another is on its way up. CHROMIUM
+// names the browser, /usr/bin/chromium by default. One line for each check; the exit code is 0
+// where all of them hold.
+
+import { spawn } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+
+const WAIT = 20_000;
+const ROWS = 10;
+const POINT = "ahu.tempSetpoint";
+
+const { positionals, values: options } = parseArgs({
+  allowPositionals: true,
+  options: { "restart-cmd": { type: "string" }, token: { type: "string" } },
+});
+const [base, shots] = positionals;
+if (!base || !shots) {
+  console.error("usage: node console.mjs BASE_URL SCREENSHOT_DIR [--restart-cmd COMMAND] [--token TOKEN]");
+  process.exit(2);
+}
+await mkdir(shots, { recursive: true });
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
+const complaints = [];
+let restarting = false;
+let failed = 0;
+
+try {
+  const page = await open({ viewport: { width: 1440, height: 1000 } });
+  const row = page.locator(`tr[data-id="${POINT}"]`);
+
+  await check("the page opens under a strict content policy", async () => {
+    const answer = await page.goto(base);
+    equal(answer.status(), 200, "status");
+    const policy = answer.headers()["content-security-policy"] ?? "";
+    if (!policy.includes("default-src 'self'") || policy.includes("unsafe")) throw new Error(`policy is "${policy}"`);
+    if (options.token) await enterToken(page);
+  });
+
+  await check(`at least ${ROWS} rows show values`, async () => {
+    await valuesShown(page);
+    return `${await page.locator("tr[data-id]").count()} rows`;
+  });
+
+  await check("a value moves", () => valueMoves(page));
+
+  await check("the stream is live and counted", async () => {
+    await page.waitForSelector('#link[data-state="live"]', { timeout: WAIT });
+    await page.waitForFunction(() => parseFloat(document.querySelector("#rate").textContent) > 0, null, { timeout: WAIT });
+    await page.waitForFunction(() => parseFloat(document.querySelector("#saved").textContent) > 0, null, { timeout: WAIT });
+    return `${await page.textContent("#rate")} events/s, ${await page.textContent("#received")}, ${await page.textContent("#saved")} saved`;
+  });
+
+  await check("sparklines are drawn", () => page.waitForFunction(
+    (least) => [...document.querySelectorAll(".trend path")].filter((path) => /[LH]/.test(path.getAttribute("d"))).length >= least,
+    ROWS / 2, { timeout: WAIT }));
+
+  await check("the filter sifts the rows", async () => {
+    const before = await page.locator("tr[data-id]:visible").count();
+    await page.fill("#filter", POINT);
+    await page.waitForFunction(() => document.querySelectorAll("tr[data-id]:not([hidden])").length === 1, null, { timeout: WAIT });
+    await row.waitFor({ state: "visible", timeout: WAIT });
+    await page.press("#filter", "Escape");
+    await page.waitForFunction((n) => document.querySelectorAll("tr[data-id]:not([hidden])").length >= n, before, { timeout: WAIT });
+  });
+
+  await check("a group folds and unfolds", async () => {
+    const fold = page.locator(".group", { has: row }).locator(".fold");
+    await fold.click();
+    await row.waitFor({ state: "hidden", timeout: WAIT });
+    await fold.click();
+    await row.waitFor({ state: "visible", timeout: WAIT });
+  });
+
+  await check(`writing ${POINT} = 21.5 changes its row`, async () => {
+    // A row that shows 21.5 already could not be seen to change.
+    if (await shownNumber(row) === 21.5) await writeAndSee(page, row, 22);
+    await writeAndSee(page, row, 21.5);
+  });
+
+  await check("a write out of range is refused inline", async () => {
+    await writeBox(row, "99");
+    const note = row.locator('.note[data-kind="error"]');
+    await note.waitFor({ state: "visible", timeout: WAIT });
+    equal(await shownNumber(row), 21.5, "the row");
+    return (await note.textContent()).trim();
+  });
+
+  await check("screenshot: desktop", () => shoot(page, "desktop"));
+
+  await check("a phone of 360 x 740 needs no horizontal scroll", async () => {
+    const phone = await open({ viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true });
+    await phone.goto(base);
+    if (options.token) await enterToken(phone);
+    await valuesShown(phone);
+    await valueMoves(phone);
+    await shoot(phone, "phone");
+    const box = phone.locator(`tr[data-id="${POINT}"] .box button`);
+    await box.scrollIntoViewIfNeeded({ timeout: WAIT });
+    const { x, width } = await box.boundingBox();
+    if (x < 0 || x + width > 360) throw new Error(`the write button lies at ${x} to ${x + width}`);
+    // The layout viewport of a phone grows with what is too wide, so that it is compared with the screen.
+    equal(await phone.evaluate(() => document.documentElement.scrollWidth), 360, "scroll width");
+    await phone.context().close();
+  });
+
+  await check("dark mode is dark, and its text light", async () => {
+    const dark = await open({ viewport: { width: 1440, height: 1000 }, colorScheme: "dark" });
+    await dark.goto(base);
+    if (options.token) await enterToken(dark);
+    await valuesShown(dark);
+    await valueMoves(dark);
+    const [ground, ink] = await dark.evaluate(() => {
+      const { backgroundColor, color } = getComputedStyle(document.body);
+      return [backgroundColor, color].map((text) => Math.max(...text.match(/\d+/g).slice(0, 3).map(Number)));
+    });
+    if (ground > 80 || ink < 180) throw new Error(`ground ${ground}, ink ${ink} of 255`);
+    await shoot(dark, "dark");
+    await dark.context().close();
+  });
+
+  if (options["restart-cmd"]) {
+    await check("values come again after a restart of the gateway", async () => {
+      const before = parseInt(await page.textContent("#snapshots"), 10);
+      restarting = true;
+      await run(options["restart-cmd"]);
+      await page.waitForFunction((n) => parseInt(document.querySelector("#snapshots").textContent, 10) > n, before, { timeout: 3 * WAIT });
+      await page.waitForSelector('#link[data-state="live"]', { timeout: WAIT });
+      await valuesShown(page);
+      await valueMoves(page);
+      restarting = false;
+    });
+  }
+
+  await check("no console error, no violation of the content policy", async () => {
+    const violations = await page.evaluate(() => globalThis.violations);
+    const all = [...complaints, ...violations];
+    if (all.length > 0) throw new Error(all.join(" | "));
+  });
+} finally {
+  await browser.close();
+}
+console.log(failed === 0 ? "all checks hold" : `${failed} failed`);
+process.exit(failed === 0 ? 0 : 1);
+
+async function check(name, body) {
+  try {
+    const detail = await body();
+    console.log(`ok    ${name}${typeof detail === "string" ? `: ${detail}` : ""}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL  ${name}: ${error.message.split("\n")[0]}`);
+  }
+}
+
+/** A page in a context of its own, whose complaints are collected. */
+async function open(settings) {
+  const context = await browser.newContext(settings);
+  await context.addInitScript(() => {
+    globalThis.violations = [];
+    addEventListener("securitypolicyviolation", (event) => {
+      globalThis.violations.push(`${event.violatedDirective}: ${event.blockedURI}`);
+    });
+  });
+  const page = await context.newPage();
+  page.on("pageerror", (error) => complaints.push(error.message));
+  page.on("console", (message) => {
+    if (message.type() !== "error" && message.type() !== "warning") return;
+    const { url } = message.location();
+    // A refused write and a gateway that is away are meant to be seen here.
+    const refused = url.endsWith("/write") && /status of 4\d\d/.test(message.text());
+    const token = options.token && /status of 401/.test(message.text());
+    const away = restarting && url.includes("/v1/");
+    if (!refused && !token && !away) complaints.push(`${message.text()} (${url})`);
+  });
+  return page;
+}
+
+async function enterToken(page) {
+  await page.waitForSelector("#token[open]", { timeout: WAIT });
+  await page.fill("#token-text", options.token);
+  await page.click("#token button");
+}
+
+function valuesShown(page) {
+  return page.waitForFunction((least) => {
+    const values = [...document.querySelectorAll("tr[data-id] .val")];
+    return values.filter((el) => !["", "–"].includes(el.textContent)).length >= least;
+  }, ROWS, { timeout: WAIT });
+}
+
+async function valueMoves(page) {
+  const read = () => Object.fromEntries([...document.querySelectorAll("tr[data-id]")].map((el) => [el.dataset.id, el.querySelector(".val").textContent]));
+  const before = await page.evaluate(read);
+  const moved = await page.waitForFunction((then) => {
+    const now = [...document.querySelectorAll("tr[data-id]")].map((el) => [el.dataset.id, el.querySelector(".val").textContent]);
+    const found = now.find(([id, text]) => then[id] && then[id] !== "–" && text !== then[id]);
+    return found && `${found[0]} from ${then[found[0]]} to ${found[1]}`;
+  }, before, { timeout: WAIT });
+  return moved.jsonValue();
+}
+
+async function shownNumber(row) {
+  return parseFloat(await row.locator(".val").textContent());
+}
+
+async function writeBox(row, text) {
+  await row.locator(".box input").fill(text);
+  await row.locator(".box button").click();
+}
+
+async function writeAndSee(page, row, number) {
+  await writeBox(row, String(number));
+  await page.waitForFunction(
+    ([id, wanted]) => parseFloat(document.querySelector(`tr[data-id="${id}"] .val`).textContent) === wanted,
+    [POINT, number], { timeout: WAIT });
+  const error = row.locator('.note[data-kind="error"]');
+  if (await error.isVisible()) throw new Error(await error.textContent());
+}
+
+/** A picture once some patches have come, so that it has lines in it; fewer are no fault. */
+async function shoot(page, name) {
+  const some = () => parseInt(document.querySelector("#counts").textContent, 10) >= 16;
+  await page.waitForFunction(some, null, { timeout: WAIT }).catch(() => {});
+  const path = join(shots, `${name}.png`);
+  await page.screenshot({ path });
+  return path;
+}
+
+function equal(actual, expected, what) {
+  if (actual !== expected) throw new Error(`${what} is ${actual}, not ${expected}`);
+}
+
+function run(command) {
+  return new Promise((resolve, reject) => {
+    // What the command leaves running must not hold this process's pipes.
+    const child = spawn(command, { shell: true, stdio: "ignore" });
+    child.on("error", reject);
+    child.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`the restart command exited with ${code}`))));
+  });
+}
