@@ -391,3 +391,54 @@ async fn the_request_delay_is_kept_between_an_answer_and_the_next_request() {
     );
     assert_eq!(values, Ok(numbers([1.0, 1.0])));
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_each_of_a_hundred_outages_a_changed_value_arrives() {
+    let network = Network::default();
+    let mut client = one(&network);
+    for round in 0u16..100 {
+        // The device is away, swallows packets, accepts and is silent, talks nonsense, or hangs up.
+        let mut away = match round % 5 {
+            0 => None,
+            1 => {
+                network.hang();
+                None
+            }
+            _ => Some(network.accept()),
+        };
+        let outage = async {
+            let Some(peer) = &mut away else { return };
+            match round % 5 {
+                2 => {
+                    peer.asked(LIFE).await;
+                    peer.closed().await;
+                }
+                3 => {
+                    peer.asked(LIFE).await;
+                    peer.0.write_all(b"\0\0\0\0\xff\xff").await.unwrap();
+                    peer.closed().await;
+                }
+                _ => drop(peer.0.shutdown().await),
+            }
+        };
+        let (opened, ()) = join!(client.open(), outage);
+        assert!(opened.unwrap_err().starts_with("session "), "round {round}");
+        client.driver.close().await;
+        drop(away);
+
+        let mut peer = network.accept();
+        let device = async {
+            peer.play(LIFE, "03 02 0000").await;
+            peer.play(LIFE, &format!("03 02 {round:04x}")).await;
+        };
+        let (values, ()) = join!(
+            async {
+                client.open().await.unwrap();
+                client.read().await
+            },
+            device
+        );
+        assert_eq!(values, Ok(numbers([f64::from(round)])));
+        client.driver.close().await;
+    }
+}
