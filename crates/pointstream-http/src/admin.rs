@@ -234,7 +234,7 @@ pub enum WriteError {
 
 fn timestamp<S: Serializer>(ts: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match ts {
-        Some(ts) => serializer.collect_str(ts),
+        Some(ts) => serializer.collect_str(&format_args!("{ts:.3}")),
         None => serializer.serialize_none(),
     }
 }
@@ -268,7 +268,7 @@ mod tests {
         point.tags.set("sp", Tag::Marker);
         let full = concat!(
             r#"{"id":"ahu.tempSetpoint","dis":"Setpoint","kind":"Number","unit":"°C","curVal":21.5,"#,
-            r#""curStatus":"ok","curErr":"-","curTs":"1970-01-01T00:00:01Z","writable":true,"#,
+            r#""curStatus":"ok","curErr":"-","curTs":"1970-01-01T00:00:01.000Z","writable":true,"#,
             r#""min":15,"max":30,"step":0.1,"connector":"ahu","tags":{"sp":{"_kind":"marker"}}}"#
         );
         assert_eq!(serde_json::to_string(&point).unwrap(), full);

@@ -5,5 +5,5 @@
 mod bench;
 mod config;
 mod gateway;
-#[cfg(all(feature = "modbus", feature = "modbus-server"))]
+#[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;

@@ -134,15 +134,15 @@ async fn faults_on_the_wire_take_one_device_down_and_leave_its_neighbour() {
     let (_gateway, mut reader) = gateway(config(connectors)).await;
     let mut value = 0;
     let weathers = [
-        Weather::Cut,
-        Weather::Swallow,
-        Weather::Garbage,
-        Weather::Delay(Duration::from_millis(300)),
+        (Weather::Cut, "down"),
+        (Weather::Swallow, "down"),
+        (Weather::Garbage, "fault"),
+        (Weather::Delay(Duration::from_millis(300)), "down"),
     ];
-    for weather in weathers {
+    for (weather, status) in weathers {
         reader.until("plc.a", "status", "ok").await;
         proxy.set(weather);
-        reader.until("plc.a", "status", "down").await;
+        reader.until("plc.a", "status", status).await;
         // The neighbour goes on, and its values are fresh.
         value += 1;
         neighbour.set("holding:40001:u2", f64::from(value));
@@ -198,14 +198,15 @@ async fn an_unchanged_connector_keeps_its_socket_through_a_change_of_another() {
     let (mut gateway, mut reader) = gateway(first).await;
     reader.until("plc.a", "status", "ok").await;
     reader.until("other.a", "status", "ok").await;
-    // The device refuses new connections from here on: only the old socket can go on.
-    let limits = plc.registers.clone();
-    drop(limits);
-    let mut moved = connector("other", other.addr);
-    moved = moved.with("unit", 2);
+    let moved = connector("other", other.addr).with("unit", 2);
     let applied = gateway.apply(config([connector("plc", plc.addr), moved])).await.unwrap();
     assert_eq!(applied.replaced, [id("other")]);
-    reader.until("other.a", "status", "fault").await;
+    // There is no unit 2 behind that address.
+    reader.until("other.a", "status", "down").await;
     plc.set("holding:40001:u2", 8.0);
     reader.until("plc.a", "val", 8).await;
+    let mut metrics = String::new();
+    gateway.admin().metrics(&mut metrics);
+    let opened = "pointstream_connector_opens_total{connector=\"plc\"} 1\n";
+    assert!(metrics.contains(opened), "{metrics}");
 }
