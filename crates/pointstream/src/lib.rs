@@ -1,4 +1,8 @@
-//! Facade.
+#![cfg_attr(all(feature = "http", feature = "modbus"), doc = include_str!("../../../README.md"))]
+#![cfg_attr(
+    not(all(feature = "http", feature = "modbus")),
+    doc = "Field devices and APIs as live points and streams: connectors, a topic hub, a gateway."
+)]
 
 #[cfg(feature = "tokio")]
 mod config;

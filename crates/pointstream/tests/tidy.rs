@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-points", &["point", "time"]),
     ("pointstream-conn", &["point", "time"]),
     ("pointstream-hub", &["patch", "time"]),
-    ("pointstream-http", &["hub", "point", "points"]),
+    ("pointstream-http", &["hub", "point", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-test", &["conn", "net", "point", "time"]),
     ("pointstream", &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "time"]),

@@ -155,3 +155,36 @@ fn points_come_from_csv_files_too() {
     assert!(error.starts_with("g.toml:4:10: cannot read "), "{error}");
     std::fs::remove_dir_all(&dir).unwrap();
 }
+
+/// The text of the code block that a page's sample is in.
+fn sample(page: &str) -> String {
+    let after = page.split("```toml\n").nth(1).unwrap();
+    after.split("```").next().unwrap().to_owned()
+}
+
+#[cfg(all(feature = "modbus", feature = "http"))]
+#[tokio::test]
+async fn every_sample_in_the_documents_is_a_good_configuration() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let mut registry = pointstream::conn::Registry::new();
+    pointstream::modbus::register(&mut registry);
+    let gateway = pointstream::Gateway::new(registry);
+    for path in ["docs/drivers/modbus.md", "examples/gateway.toml"] {
+        let text = if path.ends_with(".md") { sample(&read(path)) } else { read(path) };
+        // A page shows connectors; the tunings that they name are the reader's own.
+        let tunings = if path.ends_with(".md") { "[tuning.fast]\n[tuning.slow]\n" } else { "" };
+        let config = Config::parse(&format!("{tunings}{text}"), path, Path::new("")).unwrap();
+        assert!(!config.connectors.is_empty(), "{path}");
+        assert_eq!(gateway.check(&config).unwrap(), [], "{path}");
+    }
+}
+
+#[test]
+fn the_readmes_program_is_the_minimal_example() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let shown = readme.split("```rust,no_run\n").nth(1).unwrap().split("```").next().unwrap();
+    let example = std::fs::read_to_string(root.join("examples/minimal.rs")).unwrap();
+    assert!(example.ends_with(shown), "README.md shows another program than examples/minimal.rs");
+}
