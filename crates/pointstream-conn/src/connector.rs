@@ -33,6 +33,7 @@ pub struct Connector {
     now: Now,
     view: ConnView,
     view_changed: bool,
+    polls: PollStats,
     fault: Option<Fault>,
     proven: bool,
     close_wanted: bool,
@@ -152,6 +153,7 @@ impl Connector {
             now,
             view: ConnView::default(),
             view_changed: true,
+            polls: PollStats::default(),
             fault: None,
             proven: false,
             close_wanted: false,
@@ -220,7 +222,7 @@ impl Connector {
         match &action {
             Action::Open => self.set_state(ConnState::Opening),
             Action::Close => self.set_state(ConnState::Closing),
-            Action::Read(requests, _) => self.view.polls.requests += requests.len() as u64,
+            Action::Read(requests, _) => self.polls.requests += requests.len() as u64,
             _ => {}
         }
         self.in_flight = Some(action.clone());
@@ -356,7 +358,7 @@ impl Connector {
             return;
         };
         match (action, result) {
-            (Action::Open, Ok(_)) => self.view.polls.opens += 1,
+            (Action::Open, Ok(_)) => self.polls.opens += 1,
             (Action::Open, Err(error)) => {
                 self.close_wanted = true;
                 self.on_lost(error.fault().clone());
@@ -404,7 +406,7 @@ impl Connector {
             && let Some(group) = self.shard.groups.get_mut(at)
             && group.bucket.advance()
         {
-            self.view.polls.scans += 1;
+            self.polls.scans += 1;
         }
     }
 
@@ -452,7 +454,7 @@ impl Connector {
 
     fn on_reading(&mut self, key: PointKey, result: Result<Value, Fault>, over: Option<&Over>) {
         if self.shard.on_reading(key, self.now.at, result) {
-            self.view.polls.readings += 1;
+            self.polls.readings += 1;
             self.shard.show(key.slot, over, self.now.wall);
         }
     }
@@ -460,7 +462,7 @@ impl Connector {
     fn on_bind(&mut self, points: Vec<PointDef>) {
         for point in points {
             let slot = point.key.slot;
-            self.to_bind.extend(self.shard.insert(point));
+            self.to_bind.extend(self.shard.insert(point, self.now.wall));
             self.shard.show(slot, self.over().as_ref(), self.now.wall);
         }
     }
@@ -586,8 +588,8 @@ impl Connector {
         }
         for group in &mut self.shard.groups {
             let tick = group.bucket.tick(at, group.tuning.tuning.poll_time);
-            self.view.polls.overruns += tick.overruns;
-            self.view.polls.skipped += tick.skipped;
+            self.polls.overruns += tick.overruns;
+            self.polls.skipped += tick.skipped;
         }
         if self.next_ping.is_some_and(|due| due <= at) {
             self.ping_wanted = true;
@@ -631,7 +633,7 @@ impl Connector {
 
     /// The session was lost or could not be opened.
     fn on_lost(&mut self, fault: Fault) {
-        self.view.polls.failures += 1;
+        self.polls.failures += 1;
         self.retry_at = Some(self.now.at + self.retry.on_failure());
         self.ping_wanted = false;
         self.fail_writes(&fault);
@@ -744,7 +746,7 @@ impl Connector {
 
     /// Counters of polling.
     pub fn stats(&self) -> PollStats {
-        self.view.polls
+        self.polls
     }
 
     /// The keys of all points.

@@ -95,8 +95,8 @@ impl Registry {
     }
 
     /// Teaches the kind `name`: its configuration `C`, which is everything under a connector that
-    /// the framework does not take for itself, and how a driver is made of it. A second
-    /// registration of a name replaces the first.
+    /// the framework does not take for itself (`()` if there is nothing), and how a driver is made
+    /// of it. A second registration of a name replaces the first.
     pub fn register<C, D>(
         &mut self,
         name: &'static str,
@@ -106,7 +106,12 @@ impl Registry {
         D: Driver,
     {
         let maker: Maker = Box::new(move |config, context| {
-            let config = serde_json::from_value(config).map_err(MakeError::Config)?;
+            let none = config.as_object().is_some_and(serde_json::Map::is_empty);
+            let config = serde_json::from_value(config).or_else(|error| {
+                // A driver without options takes `()`, which is null in JSON.
+                let unit = serde_json::from_value(serde_json::Value::Null);
+                unit.ok().filter(|_| none).ok_or(MakeError::Config(error))
+            })?;
             make(config, context).map(AnyDriver::new).map_err(MakeError::Refused)
         });
         self.kinds.insert(name, maker);

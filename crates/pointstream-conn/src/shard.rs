@@ -66,7 +66,7 @@ impl Shard {
     }
 
     /// Adds a point, or replaces the one in its slot. Gives what the driver is to bind.
-    pub(crate) fn insert(&mut self, def: PointDef) -> Option<Binding> {
+    pub(crate) fn insert(&mut self, def: PointDef, wall: Timestamp) -> Option<Binding> {
         let PointDef { key, spec, tuning } = def;
         self.remove_slot(key.slot);
         let group = self.group_of(tuning);
@@ -86,7 +86,7 @@ impl Shard {
             next: None,
             spec,
             fault: None,
-            cur: CurState::default(),
+            cur: CurState::new(wall),
         });
         self.len += 1;
         binding

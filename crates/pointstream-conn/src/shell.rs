@@ -5,7 +5,7 @@ use core::panic::AssertUnwindSafe;
 use core::pin::pin;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::driver::{OpError, Write};
 use crate::dyn_driver::DynDriver;
 use crate::readings::Readings;
 use crate::registry::AnyDriver;
-use crate::view::{Changes, ConnState, ConnView, Event};
+use crate::view::{Changes, ConnState, ConnView, Event, PollStats};
 
 /// The clock of a shell: tokio's, so that paused time governs it, and the wall clock.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ pub trait Follower: Send + Sync + 'static {
     /// Points changed.
     fn on_changes(&self, changes: &Arc<Changes>);
 
-    /// The connector's state or status changed, or a counter beside them.
+    /// The connector's state or status changed.
     fn on_conn(&self, view: &ConnView);
 }
 
@@ -57,6 +57,7 @@ pub trait Follower: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
+    stats: Arc<Mutex<PollStats>>,
 }
 
 #[derive(Debug)]
@@ -137,6 +138,11 @@ impl Handle {
         receiver.await.unwrap_or_else(|_| Err(Fault::down("the connector has ended")))
     }
 
+    /// The counters of polling.
+    pub fn stats(&self) -> PollStats {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A connector that has ended takes no commands, which is no error of the sender.
     async fn send(&self, command: Command) {
         let _ = self.commands.send(command).await;
@@ -156,6 +162,7 @@ struct Core {
     machine: Connector,
     follower: Arc<dyn Follower>,
     commands: mpsc::Receiver<Command>,
+    stats: Arc<Mutex<PollStats>>,
     clock: Clock,
     waiting: BTreeMap<u64, oneshot::Sender<Result<(), Fault>>>,
     next_token: u64,
@@ -172,17 +179,20 @@ impl Shell {
         clock: Clock,
     ) -> (Self, Handle) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
+        let stats = Arc::<Mutex<PollStats>>::default();
+        let handle = Handle { commands: sender, stats: Arc::clone(&stats) };
         let core = Core {
             machine: Connector::new(clock.now(), config, driver.features()),
             follower,
             commands,
+            stats,
             clock,
             waiting: BTreeMap::new(),
             next_token: 0,
             shown: <(ConnState, Status)>::default(),
             ended: false,
         };
-        (Self { driver, readings: Readings::new(), core }, Handle { commands: sender })
+        (Self { driver, readings: Readings::new(), core }, handle)
     }
 
     /// Runs until every [`Handle`] is gone, then closes the session.
@@ -297,6 +307,7 @@ impl Core {
 
     /// Tells everyone what changed.
     fn flush(&mut self) {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.machine.stats();
         while let Some(changes) = self.machine.poll_update() {
             self.follower.on_changes(&changes);
         }

@@ -54,8 +54,6 @@ pub struct ConnView {
     pub err: Option<Arc<str>>,
     /// What the device said about itself at the last ping.
     pub meta: Tags,
-    /// What polling has cost so far.
-    pub polls: PollStats,
 }
 
 /// Counters of polling over all buckets of a connector.

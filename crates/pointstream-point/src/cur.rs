@@ -51,6 +51,11 @@ pub struct CurState {
 }
 
 impl CurState {
+    /// A point of which nothing has been read, known since `wall`.
+    pub fn new(wall: Timestamp) -> Self {
+        Self { ts: wall, ..Self::default() }
+    }
+
     /// A good reading arrived.
     pub fn on_ok(&mut self, at: Instant, value: Value) {
         self.moved |= !self.val.same(&value);

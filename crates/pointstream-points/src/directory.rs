@@ -2,6 +2,7 @@ use core::ops::Bound;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use pointstream_point::{Cur, Id, PointKey, PointSpec, Tag, Value};
 
 /// All points, by id and by key.
@@ -64,12 +65,13 @@ impl Points {
         Self { by_id: BTreeMap::new(), shards: BTreeMap::new() }
     }
 
-    /// Adds a point of the connector `conn`, whose shard this is.
+    /// Adds a point of the connector `conn`, whose shard this is, at the time `wall`.
     pub fn insert(
         &mut self,
         shard: u32,
         conn: &Id,
         spec: Arc<PointSpec>,
+        wall: Timestamp,
     ) -> Result<PointKey, InsertError> {
         if let Some((_, entry)) = self.find(spec.id.as_str()) {
             return Err(InsertError::Duplicate { id: spec.id.clone(), conn: entry.conn.clone() });
@@ -87,7 +89,9 @@ impl Points {
         slot.generation = slot.generation.wrapping_add(1);
         let key = PointKey { shard, slot: at, generation: slot.generation };
         self.by_id.insert(spec.id.clone(), key);
-        slot.entry = Some(Entry { spec, conn: conn.clone(), cur: Cur::default() });
+        let mut cur = Cur::default();
+        cur.ts = wall;
+        slot.entry = Some(Entry { spec, conn: conn.clone(), cur });
         Ok(key)
     }
 
@@ -201,10 +205,10 @@ mod tests {
     #[test]
     fn a_key_never_means_another_point() {
         let mut points = Points::new();
-        let first = points.insert(1, &id("ahu"), spec("a")).unwrap();
+        let first = points.insert(1, &id("ahu"), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
         assert!(points.remove(first).is_some());
         assert!(points.remove(first).is_none());
-        let second = points.insert(1, &id("ahu"), spec("b")).unwrap();
+        let second = points.insert(1, &id("ahu"), spec("b"), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((second.shard, second.slot), (first.shard, first.slot));
         assert!(points.get(first).is_none());
         assert!(points.apply(first, &Cur::default()).is_none());
@@ -215,8 +219,8 @@ mod tests {
     #[test]
     fn an_id_is_taken_once() {
         let mut points = Points::new();
-        points.insert(1, &id("ahu"), spec("a")).unwrap();
-        let error = points.insert(2, &id("meter"), spec("a")).unwrap_err();
+        points.insert(1, &id("ahu"), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
+        let error = points.insert(2, &id("meter"), spec("a"), Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!(error.to_string(), "the point a of connector ahu exists already");
     }
 
@@ -224,7 +228,7 @@ mod tests {
     fn points_are_listed_by_id_from_any_place() {
         let mut points = Points::new();
         for name in ["c", "a", "b"] {
-            points.insert(1, &id("ahu"), spec(name)).unwrap();
+            points.insert(1, &id("ahu"), spec(name), Timestamp::UNIX_EPOCH).unwrap();
         }
         let names = |after| -> Vec<_> {
             points.iter_after(after).map(|(_, entry)| entry.spec.id.to_string()).collect()
@@ -239,7 +243,7 @@ mod tests {
     #[test]
     fn what_a_point_shows_is_kept() {
         let mut points = Points::new();
-        let key = points.insert(1, &id("ahu"), spec("a")).unwrap();
+        let key = points.insert(1, &id("ahu"), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
         let mut cur = Cur::default();
         cur.status = Status::Down;
         assert_eq!(points.apply(key, &cur).unwrap().cur.status, Status::Down);

@@ -16,9 +16,9 @@ mod shared;
 mod topics;
 
 use plan::Plan;
-use shared::{Conn, Follow};
+use shared::Follow;
 
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Conn, Shared};
 
 /// Connectors, points and topics, joined: what devices say goes into topics, what people write goes
 /// to devices.
@@ -223,13 +223,18 @@ impl Gateway {
         Ok(faults)
     }
 
-    /// Writes a value to a point and waits until its device took it or it failed.
+    /// Writes a value to a point and waits until its device took it or it failed. Gives the value
+    /// with the point's unit.
     ///
     /// # Errors
     ///
     /// An unknown point; a value of the wrong kind or out of range, which no device sees; whatever
     /// the device or the way to it says.
-    pub async fn write(&self, id: &Id, value: Value) -> Result<(), WriteError> {
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped the write may still happen.
+    pub async fn write(&self, id: &Id, value: Value) -> Result<Value, WriteError> {
         self.shared.write(id, value).await
     }
 
@@ -269,7 +274,7 @@ impl Gateway {
 
 /// A seed that differs from process to process. It need not be secret, so the time will do where
 /// there is no entropy.
-fn entropy() -> u64 {
+pub(crate) fn entropy() -> u64 {
     getrandom::u64().unwrap_or_else(|_| {
         let nanos = jiff::Timestamp::now().as_nanosecond().to_le_bytes();
         nanos.first_chunk().map_or(0, |low| u64::from_le_bytes(*low))

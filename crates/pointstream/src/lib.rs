@@ -1,7 +1,29 @@
 //! Facade.
 
+#[cfg(feature = "tokio")]
 mod config;
+#[cfg(feature = "tokio")]
 mod gateway;
+#[cfg(feature = "http")]
+mod serve;
 
+pub use pointstream_hub as hub;
+pub use pointstream_patch as patch;
+pub use pointstream_point as point;
+pub use pointstream_time as time;
+
+#[cfg(feature = "tokio")]
+pub use pointstream_conn as conn;
+#[cfg(feature = "http")]
+pub use pointstream_http as http;
+#[cfg(any(feature = "modbus", feature = "modbus-server"))]
+pub use pointstream_modbus as modbus;
+#[cfg(feature = "tokio")]
+pub use pointstream_points as points;
+
+#[cfg(feature = "tokio")]
 pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
+#[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, WriteError};
+#[cfg(feature = "http")]
+pub use serve::HttpError;

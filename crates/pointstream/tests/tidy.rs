@@ -41,10 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-http", &["hub", "point", "points"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-test", &["conn", "net", "point", "time"]),
-    (
-        "pointstream",
-        &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "time"],
-    ),
+    ("pointstream", &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "time"]),
 ];
 
 const LAYER_0: &[&str] = &["pointstream-time", "pointstream-point", "pointstream-patch"];
@@ -141,9 +138,10 @@ fn files_are_short(tree: &Tree) -> Vec<String> {
 }
 
 fn every_manifest_takes_the_lints(tree: &Tree) -> Vec<String> {
-    let manifests = tree.files.iter().filter(|(path, _)| {
-        path.ends_with("/Cargo.toml") && !path.starts_with("fuzz/")
-    });
+    let manifests = tree
+        .files
+        .iter()
+        .filter(|(path, _)| path.ends_with("/Cargo.toml") && !path.starts_with("fuzz/"));
     manifests
         .filter(|(_, text)| !text.contains("[lints]\nworkspace = true"))
         .map(|(path, _)| format!("{path} lacks `[lints] workspace = true`"))
@@ -194,8 +192,8 @@ fn libraries_install_no_globals(tree: &Tree) -> Vec<String> {
         concat!("tokio::signal", "::"),
     ];
     let mut broken = Vec::new();
-    let libraries =
-        rust_sources(tree).filter(|(path, _)| path.starts_with("crates/") && path.contains("/src/"));
+    let libraries = rust_sources(tree)
+        .filter(|(path, _)| path.starts_with("crates/") && path.contains("/src/"));
     for (path, text) in libraries {
         for mark in marks.iter().filter(|mark| text.contains(**mark)) {
             broken.push(format!("{path} has {mark}"));
@@ -342,7 +340,15 @@ fn metadata() -> serde_json::Value {
 /// members of the workspace ask of it.
 fn bare_tree(name: &str) -> BTreeSet<String> {
     let lines = cargo(&[
-        "tree", "-p", name, "--no-default-features", "-e", "normal", "--prefix", "none", "--offline",
+        "tree",
+        "-p",
+        name,
+        "--no-default-features",
+        "-e",
+        "normal",
+        "--prefix",
+        "none",
+        "--offline",
     ]);
     lines.lines().skip(1).filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }

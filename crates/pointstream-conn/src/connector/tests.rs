@@ -93,7 +93,7 @@ impl Sim {
         }
     }
 
-    fn answer(&mut self, action: &Action, into: &mut Readings) -> Result<Outcome, OpError> {
+    fn answer(&self, action: &Action, into: &mut Readings) -> Result<Outcome, OpError> {
         match action {
             Action::Bind(bindings) => {
                 let bad = bindings.iter().filter(|b| Some(b.key) == self.device.bad_address);

@@ -3,7 +3,7 @@
 import { onTokenNeeded, points, request, Stream } from "./gateway.js";
 import { Meters, textBytes } from "./meters.js";
 import { apply, tokens } from "./patch.js";
-import { Table } from "./table.js";
+import { countText, Table } from "./table.js";
 
 const CONNECTORS_EVERY = 5000;
 const DETAILS_AFTER = 400;
@@ -20,6 +20,7 @@ let lost = false;
 /** The topic's document and the size of its text; null until the first event. */
 let held = null;
 let size = 0;
+let described = false;
 let detailsTimer = null;
 let connectorsTimer = null;
 let status = null;
@@ -49,7 +50,8 @@ async function loadTopics() {
     const { body } = await request("v1/topics");
     find("topic").replaceChildren(...body.map(({ id }) => new Option(id, id)));
     find("topic-box").hidden = body.length < 2;
-    await loadDetails();
+    // Without them there are values still; the connectors' next turn asks again.
+    await loadDetails().catch(() => {});
     openTopic();
   } catch {
     showLink("waiting", { delay: 2000 });
@@ -69,6 +71,7 @@ function openTopic() {
   find("topic").value = id;
   document.title = `${id} – pointstream`;
   meters.reset();
+  table.title = id;
   table.load([]);
   showEmpty("Waiting for the first values.");
   stream = new Stream(id, { document: onDocument, patch: onPatch, state: showLink });
@@ -119,6 +122,7 @@ function reading(value) {
 async function loadDetails() {
   const [list, connectors] = await Promise.all([points(), request("v1/connectors")]);
   table.describe(list, connectors.body);
+  described = true;
 }
 
 function loadDetailsSoon() {
@@ -127,6 +131,7 @@ function loadDetailsSoon() {
 }
 
 async function loadConnectors() {
+  if (!described) return loadDetailsSoon();
   const { body } = await request("v1/connectors").catch(() => ({}));
   if (body) table.setConnectors(body);
 }
@@ -137,8 +142,7 @@ function onTableChange() {
   if (table.rows.size > 0 && table.shown === 0) showEmpty("No point matches this filter.");
   else if (held !== null && table.rows.size === 0) showEmpty("This topic has no points yet.");
   drawChips();
-  const { size: all } = table.rows;
-  const text = table.shown === all ? `${all} points` : `${table.shown} of ${all} points`;
+  const text = countText(table.shown, table.rows.size);
   if (find("shown").textContent !== text) find("shown").textContent = text;
   // A point's status often changes because its connector's did.
   if (linkState !== "live" || connectorsTimer) return;

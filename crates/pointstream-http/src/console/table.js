@@ -13,6 +13,8 @@ const BASE = ["ok", "stale", "down", "fault", "disabled", "unknown"];
 
 /** A value of more characters than this is set smaller, over the whole column. */
 const LONG = 14;
+/** For how long a row shows that its value has moved, rounded up to the next second's tick. */
+const MOVED_SHOWN = 500;
 
 export class Table {
   /** `onChange` is told after rows came, went, or took another status. */
@@ -27,6 +29,8 @@ export class Table {
     this.visible = new Set();
     this.words = [];
     this.status = null;
+    /** The name of the group of the rows that belong to no connector. */
+    this.title = "";
     this.observer = new IntersectionObserver((entries) => this.onScroll(entries), { rootMargin: "120px" });
   }
 
@@ -79,6 +83,7 @@ export class Table {
     for (const row of this.visible) {
       this.paintAge(row);
       row.trend.draw(row.cells.path, row.cells.tip, now);
+      if (now - row.moved > MOVED_SHOWN) row.el.classList.remove("moved");
     }
   }
 
@@ -115,7 +120,7 @@ export class Table {
   take(row, reading) {
     const was = row.status;
     row.reading = reading;
-    row.status = String(reading.status ?? "ok");
+    row.status = String(reading.status ?? "");
     row.base = baseStatus(row.status);
     row.at = Date.parse(reading.ts);
     const number = numeric(reading.val);
@@ -157,8 +162,10 @@ export class Table {
     if (!this.visible.has(row)) return;
     this.paintAge(row);
     row.trend.draw(cells.path, cells.tip, performance.now());
-    if (moved && !first && !calm.matches) {
-      cells.dot.animate([{ transform: "scale(1.45)" }, { transform: "scale(1)" }], { duration: 500, easing: "ease-out" });
+    // A state for a moment and no animation, which would cost a frame of all rows at each step.
+    if (moved && !first) {
+      el.classList.add("moved");
+      row.moved = performance.now();
     }
   }
 
@@ -206,7 +213,7 @@ export class Table {
   dressGroup(group) {
     const connector = this.connectors.find(({ id }) => id === group.key);
     const status = connector?.connStatus ?? "unknown";
-    setText(group.name, connector?.dis || group.key || "Without a connector");
+    setText(group.name, connector?.dis || group.key || this.title);
     setText(group.kind, connector?.kind ?? "");
     setText(group.conn, connector ? connText(connector) : "");
     setText(group.err, connector?.connErr ?? "");
@@ -245,8 +252,8 @@ export class Table {
       const bad = {};
       let admitted = 0;
       for (const row of group.rows) {
-        this.counts[row.base] += 1;
-        if (row.base !== "ok") bad[row.base] = (bad[row.base] ?? 0) + 1;
+        if (row.base in this.counts) this.counts[row.base] += 1;
+        if (row.base !== "ok" && row.base !== "none") bad[row.base] = (bad[row.base] ?? 0) + 1;
         const admits = (this.status === null || row.base === this.status)
           && this.words.every((word) => row.haystack.includes(word));
         if (admits) admitted += 1;
@@ -255,8 +262,9 @@ export class Table {
       this.shown += admitted;
       setHidden(group.el, admitted === 0);
       group.fold.setAttribute("aria-expanded", String(!group.folded || sifting));
+      const all = group.rows.length;
       const notes = Object.entries(bad).map(([base, count]) => `${count} ${base}`);
-      setText(group.count, [`${group.rows.length} ${group.rows.length === 1 ? "point" : "points"}`, ...notes].join(", "));
+      setText(group.count, [countText(admitted, all), ...notes].join(", "));
     }
   }
 
@@ -287,12 +295,15 @@ const folded = {
   },
 };
 
-const calm = matchMedia("(prefers-reduced-motion: reduce)");
-
 /** The local status that a remote one pairs with; what is not known counts as unknown. */
 function baseStatus(status) {
+  if (status === "") return "none";
   const local = status.replace(/^remote/, "").toLowerCase();
   return BASE.includes(local) ? local : "unknown";
+}
+
+export function countText(shown, all) {
+  return `${shown === all ? "" : `${shown} of `}${all} ${all === 1 ? "point" : "points"}`;
 }
 
 function statusText(status) {

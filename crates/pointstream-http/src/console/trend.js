@@ -4,7 +4,7 @@
 const SAMPLES = 120;
 const SECOND = 1000;
 /** The line starts at this width of time and fills the box, until the two minutes are full. */
-const SPAN_MIN = 20 * SECOND;
+const SPAN_MIN = 10 * SECOND;
 const WIDTH = 117;
 const HEIGHT = 24;
 const EDGE = 3;

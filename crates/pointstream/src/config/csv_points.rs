@@ -32,16 +32,24 @@ pub(super) fn parse(text: &str) -> Vec<Row> {
     }
     let row = |record: Result<csv::StringRecord, csv::Error>| match record {
         Ok(record) => {
-            let line = record.position().map_or(0, csv::Position::line);
-            let line = usize::try_from(line).unwrap_or(0);
+            let line = record.position().map_or(0, |position| line_of(text, position));
             point(&headers, &record).map(|spec| (line, spec)).map_err(|message| (line, message))
         }
         Err(error) => {
-            let line = error.position().map_or(0, csv::Position::line);
-            Err((usize::try_from(line).unwrap_or(0), error.to_string()))
+            let line = error.position().map_or(0, |position| line_of(text, position));
+            Err((line, error.to_string()))
         }
     };
     reader.records().map(row).collect()
+}
+
+/// The line in which a record begins. The reader's own position is before the blank lines and the
+/// comments that it skips.
+fn line_of(text: &str, position: &csv::Position) -> usize {
+    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let skipped = |line: &&str| line.trim().is_empty() || line.starts_with('#');
+    let skipped = text.get(at..).unwrap_or_default().lines().take_while(skipped).count();
+    usize::try_from(position.line()).unwrap_or(0) + skipped
 }
 
 fn point(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<PointSpec, String> {

@@ -15,6 +15,9 @@ use super::{Config, ConnectorConfig, Problem, Problems, Source, TopicConfig, csv
 /// How large a configuration file may be.
 const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
 
+/// Where the access token is kept, beside the configuration.
+const TOKEN_FILE: &str = "pointstream.token";
+
 impl Config {
     /// Reads a configuration from a TOML file, and the CSV files that its connectors name.
     ///
@@ -64,7 +67,7 @@ impl Reader<'_> {
         let mut config = Config {
             listen: file.listen,
             allowed_hosts: file.allowed_hosts,
-            token_file: file.token_file.map(|path| self.dir.join(path)),
+            token_file: Some(self.dir.join(file.token_file.unwrap_or_else(|| TOKEN_FILE.into()))),
             ..Config::default()
         };
         for (id, table) in file.tuning {

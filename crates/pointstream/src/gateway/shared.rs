@@ -33,7 +33,7 @@ pub(crate) struct Conn {
     shard: u32,
     pub(crate) config: ConnectorConfig,
     pub(crate) view: ConnView,
-    pub(super) handle: Handle,
+    pub(crate) handle: Handle,
     keys: BTreeMap<Id, PointKey>,
 }
 
@@ -120,13 +120,15 @@ impl Shared {
             let state = &mut *guard;
             let Some(conn) = state.conns.get_mut(&config.id) else { return Ok(false) };
             let old_tuning = conn.config.tuning.clone();
+            let wall = jiff::Timestamp::now();
             let (mut fresh, mut retuned) = (Vec::new(), Vec::new());
             for point in &config.points {
                 let name = point.tuning.as_ref().or(config.tuning.as_ref());
                 let tuning = resolve(&state.tunings, name);
                 let spec = Arc::new(point.clone());
                 let Some(&key) = conn.keys.get(&point.id) else {
-                    let key = state.points.insert(conn.shard, &config.id, Arc::clone(&spec));
+                    let (points, shard) = (&mut state.points, conn.shard);
+                    let key = points.insert(shard, &config.id, Arc::clone(&spec), wall);
                     let key = key.map_err(|error| ApplyError::Limit(error.to_string()))?;
                     conn.keys.insert(point.id.clone(), key);
                     fresh.push(PointDef::new(key, spec, tuning));
@@ -185,7 +187,7 @@ impl Shared {
     }
 
     /// Writes a value to a point.
-    pub(crate) async fn write(&self, id: &Id, value: Value) -> Result<(), WriteError> {
+    pub(crate) async fn write(&self, id: &Id, value: Value) -> Result<Value, WriteError> {
         let (key, handle, value) = {
             let state = self.lock();
             let found = state.points.find(id.as_str());
@@ -195,7 +197,8 @@ impl Shared {
             let conn = conn.ok_or_else(|| WriteError::UnknownPoint(id.clone()))?;
             (key, conn.handle.clone(), value)
         };
-        Ok(handle.write(key, value).await?)
+        handle.write(key, value.clone()).await?;
+        Ok(value)
     }
 
     /// Tells connectors which of their points are watched from now on, or no longer.

@@ -1,0 +1,286 @@
+use std::fmt;
+use std::pin::Pin;
+
+use jiff::Timestamp;
+use pointstream_point::{Fault, Id, Kind, RangeError, Status, Tags, Unit, Value};
+use serde::{Serialize, Serializer};
+
+/// What the routes for points and connectors ask for: the seam between HTTP and whoever owns them.
+///
+/// The views are copies made for one answer. Calls other than [`write`](Self::write) must not wait.
+pub trait Admin: Send + Sync + 'static {
+    /// A page of the points, by id.
+    ///
+    /// # Errors
+    ///
+    /// A filter that cannot be read; answered with 400.
+    fn points(&self, query: &PointsQuery) -> Result<PointsPage, QueryError>;
+
+    /// One point.
+    fn point(&self, id: &str) -> Option<PointView>;
+
+    /// Writes a value to a point and waits for the outcome.
+    ///
+    /// *Cancel safety*: a client that goes away drops the future; the write may happen or not.
+    fn write<'a>(
+        &'a self,
+        id: &'a str,
+        value: Value,
+    ) -> BoxFuture<'a, Result<WriteOutcome, WriteError>>;
+
+    /// The connectors, in the order in which they are shown.
+    fn connectors(&self) -> Vec<ConnectorView>;
+
+    /// Appends metrics in the text format of Prometheus, each line ended.
+    fn metrics(&self, out: &mut String);
+}
+
+/// A future behind a pointer, for a trait that is used as an object.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Which points are asked for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PointsQuery {
+    /// The filter's text as the client sent it.
+    pub filter: Option<String>,
+    /// Only points whose id comes after this one.
+    pub after: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+impl PointsQuery {
+    /// The first `limit` points.
+    pub const fn first(limit: usize) -> Self {
+        Self { filter: None, after: None, limit }
+    }
+}
+
+/// Some points, by id.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct PointsPage {
+    /// The points.
+    pub points: Vec<PointView>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+impl PointsPage {
+    /// A page, with or without another one after it.
+    pub const fn new(points: Vec<PointView>, more: bool) -> Self {
+        Self { points, more }
+    }
+}
+
+/// A point as clients see it. What it does not have is left out of the JSON.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct PointView {
+    /// The point's name.
+    pub id: Id,
+    /// The name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dis: Option<String>,
+    /// The kind of its values.
+    pub kind: Kind,
+    /// The unit of its numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
+    /// The last value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cur_val: Option<Value>,
+    /// What that value is worth.
+    pub cur_status: Status,
+    /// Why there is none, or why it is bad.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cur_err: Option<String>,
+    /// When the value came.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "timestamp")]
+    pub cur_ts: Option<Timestamp>,
+    /// Whether it can be written.
+    pub writable: bool,
+    /// The least number that may be written.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
+    pub min: Option<f64>,
+    /// The greatest number that may be written.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
+    pub max: Option<f64>,
+    /// The step between numbers that may be written.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
+    pub step: Option<f64>,
+    /// The connector that reads and writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector: Option<Id>,
+    /// Everything else that is known about it.
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
+}
+
+impl PointView {
+    /// A point of which nothing else is known.
+    pub const fn new(id: Id, kind: Kind) -> Self {
+        Self {
+            id,
+            dis: None,
+            kind,
+            unit: None,
+            cur_val: None,
+            cur_status: Status::Unknown,
+            cur_err: None,
+            cur_ts: None,
+            writable: false,
+            min: None,
+            max: None,
+            step: None,
+            connector: None,
+            tags: Tags::new(),
+        }
+    }
+}
+
+/// A connector as clients see it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ConnectorView {
+    /// The connector's name.
+    pub id: Id,
+    /// The name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dis: Option<String>,
+    /// The driver's name.
+    pub kind: String,
+    /// Where it stands between closed and open.
+    pub conn_state: String,
+    /// Whether it works.
+    pub conn_status: Status,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conn_err: Option<String>,
+    /// When `conn_status` became what it is.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "timestamp")]
+    pub conn_ts: Option<Timestamp>,
+    /// How many points it has.
+    pub points: usize,
+}
+
+impl ConnectorView {
+    /// A connector of which nothing else is known.
+    pub const fn new(id: Id, kind: String, conn_state: String) -> Self {
+        Self {
+            id,
+            dis: None,
+            kind,
+            conn_state,
+            conn_status: Status::Unknown,
+            conn_err: None,
+            conn_ts: None,
+            points: 0,
+        }
+    }
+}
+
+/// A filter that cannot be read, in words for whoever wrote it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{detail}")]
+#[non_exhaustive]
+pub struct QueryError {
+    /// What is wrong, and where.
+    pub detail: String,
+}
+
+impl QueryError {
+    /// An error told by `detail`.
+    pub fn new(detail: impl fmt::Display) -> Self {
+        Self { detail: detail.to_string() }
+    }
+}
+
+/// A write that the device took.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WriteOutcome {
+    /// The value as it was written, with the point's unit.
+    pub val: Value,
+}
+
+impl WriteOutcome {
+    /// The outcome of writing `val`.
+    pub const fn new(val: Value) -> Self {
+        Self { val }
+    }
+}
+
+/// Why a value was not written.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// There is no such point.
+    #[error("there is no such point")]
+    UnknownPoint,
+    /// The point does not take such a value.
+    #[error(transparent)]
+    Range(#[from] RangeError),
+    /// The connector or the device failed.
+    #[error("{0}")]
+    Failed(Fault),
+    /// Neither an answer nor a failure came in time.
+    #[error("the device did not answer in time")]
+    TimedOut,
+}
+
+fn timestamp<S: Serializer>(ts: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match ts {
+        Some(ts) => serializer.collect_str(&format_args!("{ts:.3}")),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Integers without a fraction, as values are written.
+fn number<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    number.map(Value::number).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use pointstream_point::Tag;
+
+    use super::*;
+
+    #[test]
+    fn a_point_has_its_fields_in_the_documented_order() {
+        let mut point = PointView::new("ahu.tempSetpoint".parse().unwrap(), Kind::Number);
+        let bare =
+            r#"{"id":"ahu.tempSetpoint","kind":"Number","curStatus":"unknown","writable":false}"#;
+        assert_eq!(serde_json::to_string(&point).unwrap(), bare);
+        point.dis = Some("Setpoint".into());
+        point.unit = Unit::parse("°C").ok();
+        point.cur_val = Some(Value::number(21.5));
+        point.cur_status = Status::Ok;
+        point.cur_err = Some("-".into());
+        point.cur_ts = Timestamp::from_second(1).ok();
+        point.writable = true;
+        (point.min, point.max, point.step) = (Some(15.0), Some(30.0), Some(0.1));
+        point.connector = "ahu".parse().ok();
+        point.tags.set("sp", Tag::Marker);
+        let full = concat!(
+            r#"{"id":"ahu.tempSetpoint","dis":"Setpoint","kind":"Number","unit":"°C","curVal":21.5,"#,
+            r#""curStatus":"ok","curErr":"-","curTs":"1970-01-01T00:00:01.000Z","writable":true,"#,
+            r#""min":15,"max":30,"step":0.1,"connector":"ahu","tags":{"sp":{"_kind":"marker"}}}"#
+        );
+        assert_eq!(serde_json::to_string(&point).unwrap(), full);
+    }
+
+    #[test]
+    fn a_connector_has_its_fields_in_the_documented_order() {
+        let mut view = ConnectorView::new("ahu".parse().unwrap(), "modbus".into(), "open".into());
+        view.conn_status = Status::Ok;
+        view.points = 24;
+        let json =
+            r#"{"id":"ahu","kind":"modbus","connState":"open","connStatus":"ok","points":24}"#;
+        assert_eq!(serde_json::to_string(&view).unwrap(), json);
+    }
+}

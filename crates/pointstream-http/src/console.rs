@@ -1,0 +1,65 @@
+/// A file that is served as it is.
+#[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "a constant table of applications has it as literals"
+)]
+pub struct StaticFile {
+    /// The path of the request, from the leading slash on.
+    pub path: &'static str,
+    /// The `Content-Type`.
+    pub content_type: &'static str,
+    /// The content.
+    pub bytes: &'static [u8],
+}
+
+macro_rules! console {
+    ($($path:literal $file:literal $content_type:ident)*) => {
+        &[$(StaticFile {
+            path: $path,
+            content_type: $content_type,
+            bytes: include_bytes!(concat!("console/", $file)),
+        }),*]
+    };
+}
+
+/// The console page: a live table of the points.
+pub const CONSOLE: &[StaticFile] = console! {
+    "/" "index.html" HTML
+    "/console.css" "console.css" CSS
+    "/console.js" "console.js" JS
+    "/format.js" "format.js" JS
+    "/gateway.js" "gateway.js" JS
+    "/icon.svg" "icon.svg" SVG
+    "/meters.js" "meters.js" JS
+    "/patch.js" "patch.js" JS
+    "/table.js" "table.js" JS
+    "/trend.js" "trend.js" JS
+    "/write.js" "write.js" JS
+};
+
+const CSS: &str = "text/css; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
+const JS: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_console_is_served() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console");
+        let name = |file: std::io::Result<std::fs::DirEntry>| {
+            file.unwrap().file_name().into_string().unwrap()
+        };
+        let found: BTreeSet<String> = std::fs::read_dir(folder).unwrap().map(name).collect();
+        let served = CONSOLE.iter().map(|file| match file.path {
+            "/" => "index.html".to_owned(),
+            path => path[1..].to_owned(),
+        });
+        assert_eq!(served.collect::<BTreeSet<_>>(), found);
+    }
+}

@@ -1,0 +1,58 @@
+//! The HTTP face of pointstream.
+//!
+//! | route | what it gives |
+//! |---|---|
+//! | `GET /v1/topics` | the topics |
+//! | `GET /v1/topics/{id}` | a topic as Server-Sent Events: `data`, then `patch` |
+//! | `GET /v1/topics/{id}/snapshot` | a topic's document, with an `ETag` |
+//! | `GET /v1/points`, `GET /v1/points/{id}` | the points |
+//! | `POST /v1/points/{id}/write` | writes a value: `{"val": …}` |
+//! | `GET /v1/connectors` | the connectors |
+//! | `GET /healthz` | whether the process answers |
+//! | `GET /metrics` | counters in the text format of Prometheus |
+//! | `GET /` | the console page |
+//!
+//! Topics come from a [`Hub`](pointstream_hub::Hub), everything else through [`Admin`]. [`Server`]
+//! listens and serves; [`router`] gives the same routes to an application that has a server.
+//!
+//! # What a browser may do
+//!
+//! Every request must name a host that is this server's own address or among
+//! [`Options::allowed_hosts`], so that a name which a stranger points at this machine opens nothing;
+//! a request with an `Origin` must come from such a host too. No CORS headers are sent. Writes need
+//! `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz` and
+//! the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource` cannot
+//! send headers, as the query's `access_token`.
+//!
+//! # What a slow or dead client costs
+//!
+//! An event stream is a cursor on the hub's shared bytes: the transport pulls the next event when
+//! it can write, and one that cannot keep up is given the present document later. A connection that
+//! takes nothing for [`Limits::stall_timeout`] while there is something to write is closed.
+
+mod accept;
+mod admin;
+mod body;
+mod clock;
+mod console;
+mod error;
+mod guard;
+mod hosts;
+mod io;
+mod metrics;
+mod options;
+mod query;
+mod routes;
+mod server;
+mod sse;
+mod state;
+
+pub use admin::{
+    Admin, BoxFuture, ConnectorView, PointView, PointsPage, PointsQuery, QueryError, WriteError,
+    WriteOutcome,
+};
+pub use console::{CONSOLE, StaticFile};
+pub use error::BindError;
+pub use options::{Limits, Options, Token};
+pub use routes::router;
+pub use server::Server;

@@ -1,0 +1,63 @@
+mod points;
+mod service;
+mod topics;
+
+use std::future::ready;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::routing::{get, post};
+use http::{StatusCode, Uri};
+use pointstream_hub::Hub;
+
+use crate::error::ApiError;
+use crate::guard;
+use crate::state::App;
+use crate::{Admin, Options};
+
+/// The routes, for an application that has a server of its own.
+///
+/// The host that requests must name is then [`Options::listen`]'s, or among the allowed ones, and
+/// the limits on connections, heads and stalls are that server's.
+pub fn router(hub: Hub, admin: Arc<dyn Admin>, options: Options) -> Router {
+    of(Arc::new(App::new(hub, admin, options)))
+}
+
+pub(crate) fn of(app: Arc<App>) -> Router {
+    let mut router = Router::new()
+        .route("/v1/topics", get(topics::list))
+        .route("/v1/topics/{id}", get(topics::stream))
+        .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
+        .route("/v1/points", get(points::list))
+        .route("/v1/points/{id}", get(points::one))
+        .route("/v1/points/{id}/write", post(points::write))
+        .route("/v1/connectors", get(service::connectors))
+        .route("/healthz", get(service::healthz))
+        .route("/metrics", get(service::metrics));
+    for file in app.options.files {
+        router = router.route(file.path, get(move || ready(service::file(file))));
+    }
+    router
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
+        .with_state(app)
+}
+
+async fn not_found(uri: Uri) -> ApiError {
+    let detail = format!("There is nothing at {}; the API begins at /v1/topics.", uri.path());
+    ApiError::not_found("Not found", detail)
+}
+
+async fn method_not_allowed() -> ApiError {
+    let detail = "This address takes other methods; the Allow header names them.";
+    ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", detail)
+}
+
+/// The id in a path.
+fn id(path: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
+    let bad = |_| ApiError::bad_request("Bad path", "The id in the path is not UTF-8.");
+    path.map(|Path(id)| id).map_err(bad)
+}

@@ -1,0 +1,14 @@
+//! The server on a loopback port, spoken to byte by byte.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails in a helper fails the test"
+)]
+
+mod api;
+mod faults;
+mod parser;
+mod security;
+mod sse;
+mod support;

@@ -1,0 +1,213 @@
+//! The gateway over HTTP.
+
+use core::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use pointstream_conn::PollStats;
+use pointstream_http::{
+    Admin, BindError, BoxFuture, ConnectorView, Options, PointView, PointsPage, PointsQuery,
+    QueryError, Server, Token, WriteError, WriteOutcome,
+};
+use pointstream_point::{Id, Status, Value};
+use pointstream_points::{Entry, Filter};
+use pointstream_time::Seed;
+
+use crate::gateway::{Gateway, Shared};
+
+mod token;
+
+/// Why the gateway cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The listen address is none.
+    #[error("cannot listen on {listen}: {source}")]
+    Address {
+        /// What is configured.
+        listen: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The access token cannot be read or made.
+    #[error("the access token in {}: {source}", path.display())]
+    Token {
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Gateway {
+    /// Begins to listen on the configured address. What is answered is the server to run.
+    ///
+    /// A listener that is not loopback demands a token of whoever comes. It is made at the first
+    /// start and kept in a file that only its owner reads, whose path is
+    /// [`Gateway::token_file`].
+    ///
+    /// # Errors
+    ///
+    /// An address that is none or is taken; a token file that cannot be read, cannot be written, or
+    /// can be read by others.
+    pub async fn http(&self) -> Result<Server, HttpError> {
+        let listen = self.config().listen();
+        let address = |source| HttpError::Address { listen: listen.to_owned(), source };
+        let mut addresses = tokio::net::lookup_host(listen).await.map_err(address)?;
+        let none = || std::io::Error::other("the name has no address");
+        let addr = addresses.next().ok_or_else(|| address(none()))?;
+        let mut options = Options::new(addr, Seed::new(crate::gateway::entropy()));
+        options.allowed_hosts.clone_from(&self.config().allowed_hosts);
+        if let Some(path) = self.token_file(addr) {
+            let token = token::read_or_make(&path);
+            let token = token.map_err(|source| HttpError::Token { path, source })?;
+            options.token = Some(Token::new(&token));
+        }
+        Ok(Server::bind(self.hub().clone(), self.admin(), options).await?)
+    }
+
+    /// Where the access token of a listener on this address is kept; none for loopback.
+    pub fn token_file(&self, addr: SocketAddr) -> Option<PathBuf> {
+        if addr.ip().to_canonical().is_loopback() {
+            return None;
+        }
+        let configured = self.config().token_file.clone();
+        Some(configured.unwrap_or_else(|| Path::new("pointstream.token").to_owned()))
+    }
+
+    /// The points and connectors as the HTTP face sees them, for an application that mounts the
+    /// routes in a server of its own.
+    pub fn admin(&self) -> Arc<dyn Admin> {
+        Arc::new(Face { shared: Arc::clone(self.shared()) })
+    }
+}
+
+/// What HTTP sees of a gateway.
+struct Face {
+    shared: Arc<Shared>,
+}
+
+impl Admin for Face {
+    fn points(&self, query: &PointsQuery) -> Result<PointsPage, QueryError> {
+        let filter = query.filter.as_deref().map(Filter::parse).transpose();
+        let filter = filter.map_err(QueryError::new)?;
+        let state = self.shared.lock();
+        let mut found = state
+            .points
+            .iter_after(query.after.as_deref())
+            .map(|(_, entry)| entry)
+            .filter(|entry| filter.as_ref().is_none_or(|filter| filter.matches(entry)));
+        let points = found.by_ref().take(query.limit).map(view).collect();
+        Ok(PointsPage::new(points, found.next().is_some()))
+    }
+
+    fn point(&self, id: &str) -> Option<PointView> {
+        self.shared.lock().points.find(id).map(|(_, entry)| view(entry))
+    }
+
+    fn write<'a>(
+        &'a self,
+        id: &'a str,
+        value: Value,
+    ) -> BoxFuture<'a, Result<WriteOutcome, WriteError>> {
+        Box::pin(async move {
+            let id: Id = id.parse().map_err(|_| WriteError::UnknownPoint)?;
+            let written = self.shared.write(&id, value).await;
+            written.map(WriteOutcome::new).map_err(|error| match error {
+                crate::WriteError::UnknownPoint(_) => WriteError::UnknownPoint,
+                crate::WriteError::Refused(error) => WriteError::Range(error),
+                crate::WriteError::Failed(fault) => WriteError::Failed(fault),
+            })
+        })
+    }
+
+    fn connectors(&self) -> Vec<ConnectorView> {
+        let state = self.shared.lock();
+        let view = |(id, conn): (&Id, &crate::gateway::Conn)| {
+            let state = conn.view.state.as_str().to_owned();
+            let mut view = ConnectorView::new(id.clone(), conn.config.kind.clone(), state);
+            view.dis.clone_from(&conn.config.dis);
+            view.conn_status = conn.view.status;
+            view.conn_err = conn.view.err.as_deref().map(str::to_owned);
+            view.points = conn.points();
+            view
+        };
+        state.conns.iter().map(view).collect()
+    }
+
+    fn metrics(&self, out: &mut String) {
+        metrics(&self.shared, out);
+    }
+}
+
+fn view(entry: &Entry) -> PointView {
+    let Entry { spec, cur, conn, .. } = entry;
+    let mut view = PointView::new(spec.id.clone(), spec.kind);
+    view.dis = spec.dis.as_deref().map(str::to_owned);
+    view.unit = spec.unit;
+    view.cur_val = Some(cur.val.clone()).filter(|val| *val != Value::Null);
+    view.cur_status = cur.status;
+    view.cur_err = cur.err.as_deref().map(str::to_owned);
+    view.cur_ts = Some(cur.ts);
+    view.writable = spec.is_writable();
+    (view.min, view.max, view.step) = (spec.min, spec.max, spec.step);
+    view.connector = Some(conn.clone());
+    view.tags = spec.tags.clone();
+    view
+}
+
+/// A counter of polling: its name, what it counts, and where it stands.
+type Counter = (&'static str, &'static str, fn(&PollStats) -> u64);
+
+const COUNTERS: [Counter; 7] = [
+    ("poll_scans", "Buckets read from their first to their last request.", |s| s.scans),
+    ("requests", "Requests sent to devices.", |s| s.requests),
+    ("readings", "Readings received for points, good and bad.", |s| s.readings),
+    ("poll_overruns", "Times a poll was due while its last one still ran.", |s| s.overruns),
+    ("poll_skipped", "Polls left out because of overruns.", |s| s.skipped),
+    ("opens", "Sessions opened.", |s| s.opens),
+    ("failures", "Sessions lost or not opened.", |s| s.failures),
+];
+
+/// Metrics of points and connectors in the text format of Prometheus. Ids need no escaping.
+fn metrics(shared: &Shared, out: &mut String) {
+    let state = shared.lock();
+    let mut by_status = [0u64; Status::ALL.len()];
+    for (_, entry) in state.points.iter_after(None) {
+        let at = Status::ALL.iter().position(|status| *status == entry.cur.status);
+        at.into_iter().for_each(|at| by_status[at] += 1);
+    }
+    let stats: Vec<(Id, Status, PollStats)> = state
+        .conns
+        .iter()
+        .map(|(id, conn)| (id.clone(), conn.view.status, conn.handle.stats()))
+        .collect();
+    drop(state);
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "# HELP pointstream_points Points by status.");
+    let _ = writeln!(out, "# TYPE pointstream_points gauge");
+    for (status, count) in Status::ALL.iter().zip(by_status) {
+        let _ = writeln!(out, "pointstream_points{{status=\"{status}\"}} {count}");
+    }
+    let _ = writeln!(out, "# HELP pointstream_connector_up Whether the connector is ok.");
+    let _ = writeln!(out, "# TYPE pointstream_connector_up gauge");
+    for (id, status, _) in &stats {
+        let up = u8::from(*status == Status::Ok);
+        let _ = writeln!(out, "pointstream_connector_up{{connector=\"{id}\"}} {up}");
+    }
+    for (name, help, value) in COUNTERS {
+        let _ = writeln!(out, "# HELP pointstream_connector_{name}_total {help}");
+        let _ = writeln!(out, "# TYPE pointstream_connector_{name}_total counter");
+        for (id, _, stats) in &stats {
+            let value = value(stats);
+            let _ =
+                writeln!(out, "pointstream_connector_{name}_total{{connector=\"{id}\"}} {value}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use core::time::Duration;
+use std::path::Path;
+
+use pointstream::point::{Kind, Tag, Value};
+use pointstream::{Config, WatchMode};
+
+use crate::bench::id;
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, "gateway.toml", Path::new("")).map_err(|problems| problems.to_string())
+}
+
+const SAMPLE: &str = r#"
+listen = "127.0.0.1:9000"
+
+[tuning.fast]
+poll_time = "500ms"
+
+[[connector]]
+id = "ahu"
+kind = "modbus"
+uri = "modbus-tcp://127.0.0.1:502"
+unit = 1
+tuning = "fast"
+open_retry = "5s"
+
+[[connector.point]]
+id = "ahu.temp"
+dis = "Supply air temperature"
+kind = "Number"
+unit = "°C"
+cur = "input:30001:s2:/10"
+tags = ["temp", "air", "floor:2", "note:north side"]
+
+[[topic]]
+id = "plant"
+filter = "temp"
+watch = "on-demand"
+"#;
+
+#[test]
+fn a_file_becomes_a_configuration() {
+    let config = parse(SAMPLE).unwrap();
+    assert_eq!(config.listen(), "127.0.0.1:9000");
+    assert_eq!(config.tunings[&id("fast")].poll_time, Duration::from_millis(500));
+    let ahu = &config.connectors[0];
+    assert_eq!((ahu.kind.as_str(), ahu.open_retry), ("modbus", Duration::from_secs(5)));
+    assert_eq!(ahu.driver["uri"], "modbus-tcp://127.0.0.1:502");
+    assert_eq!(ahu.driver["unit"], 1);
+    assert_eq!(ahu.driver.len(), 2, "the framework keeps its own keys to itself");
+    let temp = &ahu.points[0];
+    assert_eq!((temp.kind, temp.dis()), (Kind::Number, "Supply air temperature"));
+    assert_eq!(temp.tags.get("floor"), Some(&Tag::Value(Value::number(2.0))));
+    assert_eq!(temp.tags.get("note"), Some(&Tag::Value(Value::str("north side"))));
+    assert_eq!(config.topics[0].watch, WatchMode::OnDemand);
+}
+
+#[test]
+fn every_problem_is_told_with_its_place() {
+    let check = |from: &str, to: &str, expected: &str| {
+        assert!(SAMPLE.contains(from), "{from} is in the sample");
+        let error = parse(&SAMPLE.replacen(from, to, 1)).unwrap_err();
+        assert_eq!(error, format!("gateway.toml:{expected}"), "{from} -> {to}");
+    };
+    check(
+        "listen =",
+        "listne =",
+        "2:1: unknown field `listne`, expected one of `listen`, `allowed_hosts`, `token_file`, `tuning`, `connector`, `topic`",
+    );
+    check(
+        "\"500ms\"",
+        "\"500\"",
+        "5:13: expected a duration with its unit, such as \"500ms\", \"10s\", \"5min\" or \"1hr\", not \"500\"",
+    );
+    check(
+        "tuning = \"fast\"",
+        "tuning = \"slow\"",
+        "12:10: unknown tuning slow: add a table [tuning.slow]",
+    );
+    check(
+        "id = \"ahu\"",
+        "id = \"a h u\"",
+        "8:6: an id has only the characters A-Z a-z 0-9 _ . : ~ -, not ' ' (in \"a h u\")",
+    );
+    check(
+        "kind = \"Number\"",
+        "kind = \"Float\"",
+        "18:8: unknown variant `Float`, expected one of `Bool`, `DateTime`, `Number`, `Str`",
+    );
+    check(
+        "unit = \"°C\"",
+        "unit = \"°X\"",
+        "19:8: unknown unit: expected a name or symbol of the Project Haystack unit database, not \"°X\"",
+    );
+    check(
+        "cur =",
+        "curr =",
+        "20:1: unknown field `curr`, expected one of `id`, `dis`, `kind`, `unit`, `cur`, `write`, `min`, `max`, `step`, `disabled`, `tuning`, `tags`",
+    );
+    check(
+        "\"temp\", ",
+        "\"Temp\", ",
+        "21:9: \"Temp\" is not a tag: a tag's name begins with a-z and goes on with A-Z a-z 0-9 _",
+    );
+    check(
+        "filter = \"temp\"",
+        "filter = \"temp and\"",
+        "25:10: expected the name of a tag at character 9 of the filter",
+    );
+    check(
+        "\"on-demand\"",
+        "\"sometimes\"",
+        "26:9: unknown variant `sometimes`, expected `always` or `on-demand`",
+    );
+    check("cur = \"input", "min = 5\nmax = 1\ncur = \"input", "15:1: min 5 is above max 1");
+}
+
+#[test]
+fn what_is_not_toml_says_where() {
+    let error = parse("listen = \"127.0.0.1:80\n").unwrap_err();
+    assert!(error.starts_with("gateway.toml:1:"), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+}
+
+#[test]
+fn ids_are_given_once() {
+    let twice = format!("{SAMPLE}\n[[topic]]\nid = \"plant\"\n");
+    let expected = "gateway.toml:29:6: the topic plant exists already, at gateway.toml:24";
+    assert_eq!(parse(&twice).unwrap_err(), expected);
+}
+
+#[test]
+fn points_come_from_csv_files_too() {
+    let dir = std::env::temp_dir().join(format!("pointstream-csv-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let toml = "[[connector]]\nid = \"m\"\nkind = \"modbus\"\npoints = \"m.csv\"\n";
+    std::fs::write(dir.join("m.csv"), "id,kind,cur\nm.a,Number,input:30001\nm.b,Bool,coil:1\n")
+        .unwrap();
+    let config = Config::parse(toml, "gateway.toml", &dir).unwrap();
+    assert_eq!(config.connectors[0].points.len(), 2);
+    std::fs::write(dir.join("m.csv"), "id,kind\nm.a,Number\nm.a,Number\nm.c,Float\n").unwrap();
+    let error = Config::parse(toml, "gateway.toml", &dir).unwrap_err();
+    let messages: Vec<_> =
+        error.iter().map(|problem| (problem.place, problem.message.clone())).collect();
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[0].0, Some((3, 1)));
+    assert!(messages[0].1.starts_with("the point m.a exists already, at "), "{messages:?}");
+    assert_eq!(messages[1].0, Some((4, 1)));
+    let missing = Config::parse(
+        "[[connector]]\nid = \"m\"\nkind = \"x\"\npoints = \"no.csv\"\n",
+        "g.toml",
+        &dir,
+    );
+    let error = missing.unwrap_err().to_string();
+    assert!(error.starts_with("g.toml:4:10: cannot read "), "{error}");
+    std::fs::remove_dir_all(&dir).unwrap();
+}

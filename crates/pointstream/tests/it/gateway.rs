@@ -1,0 +1,241 @@
+use core::time::Duration;
+
+use pointstream::TopicConfig;
+use pointstream::point::{Fault, RangeError, Tuning};
+use pointstream::{ApplyError, WriteError};
+use pointstream_test::Mood;
+
+use crate::bench::{Bench, config, connector, id, number, point};
+
+#[tokio::test(start_paused = true)]
+async fn values_go_from_the_device_to_a_subscriber() {
+    let mut bench = Bench::new();
+    bench.a.set("a.temp", number(20.5));
+    bench.gateway.apply(config([connector("a", &["a.temp"])])).await.unwrap();
+    let mut reader = bench.reader("plant");
+    reader.until("a.temp", "val", 20.5).await;
+    assert_eq!(reader.document["a.temp"]["status"], "ok");
+    bench.a.set("a.temp", number(21.0));
+    reader.until("a.temp", "val", 21).await;
+    bench.a.set_mood(Mood::Gone);
+    reader.until("a.temp", "status", "down").await;
+    assert_eq!(reader.document["a.temp"]["err"], "conn down");
+    assert_eq!(reader.document["a.temp"]["val"], serde_json::Value::Null);
+    bench.a.set("a.temp", number(22.0));
+    bench.a.set_mood(Mood::Well);
+    reader.until("a.temp", "val", 22).await;
+    assert!(reader.document["a.temp"].get("err").is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_dead_device_does_not_touch_its_neighbour() {
+    let mut bench = Bench::new();
+    bench.a.set("a.temp", number(1.0));
+    bench.b.set("b.temp", number(1.0));
+    bench.a.set_mood(Mood::Silent);
+    let connectors = [connector("a", &["a.temp"]), connector("b", &["b.temp"])];
+    bench.gateway.apply(config(connectors)).await.unwrap();
+    let mut reader = bench.reader("plant");
+    for round in 2..30 {
+        bench.b.set("b.temp", number(f64::from(round)));
+        let before = tokio::time::Instant::now();
+        reader.until("b.temp", "val", round).await;
+        assert!(before.elapsed() <= Duration::from_millis(1200), "{:?}", before.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_is_checked_then_reaches_the_device_and_comes_back() {
+    let mut bench = Bench::new();
+    bench.a.set("a.sp", number(20.0));
+    let mut setpoint = point("a.sp");
+    (setpoint.min, setpoint.max) = (Some(15.0), Some(30.0));
+    bench.gateway.apply(config([connector("a", &[]).with_point(setpoint)])).await.unwrap();
+    let mut reader = bench.reader("plant");
+    reader.until("a.sp", "val", 20).await;
+    bench.gateway.write(&id("a.sp"), number(21.5)).await.unwrap();
+    assert_eq!(bench.a.get("a.sp"), Some(number(21.5)));
+    reader.until("a.sp", "val", 21.5).await;
+    let refused = bench.gateway.write(&id("a.sp"), number(31.0)).await.unwrap_err();
+    assert!(matches!(refused, WriteError::Refused(RangeError::AboveMax { .. })));
+    assert_eq!(bench.a.calls("write"), 1, "no device saw the second value");
+    let unknown = bench.gateway.write(&id("nobody"), number(1.0)).await.unwrap_err();
+    assert_eq!(unknown.to_string(), "no point has the id nobody");
+    bench.a.refuse("a.sp", Fault::permanent("Illegal Data Value"));
+    let failed = bench.gateway.write(&id("a.sp"), number(22.0)).await.unwrap_err();
+    assert_eq!(failed.to_string(), "Illegal Data Value");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_configuration_is_applied_by_difference() {
+    let mut bench = Bench::new();
+    for name in ["a.1", "a.2", "a.3"] {
+        bench.a.set(name, number(1.0));
+    }
+    bench.b.set("b.1", number(1.0));
+    let first = config([connector("a", &["a.1", "a.2"]), connector("b", &["b.1"])]);
+    let applied = bench.gateway.apply(first.clone()).await.unwrap();
+    assert_eq!(applied.added, [id("a"), id("b")]);
+    let mut reader = bench.reader("plant");
+    reader.until("b.1", "val", 1).await;
+    reader.until("a.2", "val", 1).await;
+
+    // The same again changes nothing.
+    assert_eq!(bench.gateway.apply(first).await.unwrap(), Default::default());
+
+    // A point less and a point more: the sessions stand.
+    let next = config([connector("a", &["a.1", "a.3"]), connector("b", &["b.1"])]);
+    let applied = bench.gateway.apply(next).await.unwrap();
+    assert_eq!((applied.changed, applied.topics), (vec![id("a")], vec![id("plant")]));
+    reader.until("a.3", "val", 1).await;
+    assert!(reader.document.get("a.2").is_none());
+    assert_eq!((bench.a.calls("open"), bench.b.calls("open")), (1, 1));
+
+    // Another option of the driver: that connector alone is made anew.
+    let next = config([connector("a", &["a.1"]).with("mark", 1), connector("b", &["b.1"])]);
+    let applied = bench.gateway.apply(next).await.unwrap();
+    assert_eq!(applied.replaced, [id("a")]);
+    bench.a.set("a.1", number(5.0));
+    reader.until("a.1", "val", 5).await;
+    assert_eq!((bench.a.calls("open"), bench.b.calls("open")), (2, 1));
+
+    // A point moves to the other connector, and the first one goes.
+    let next = config([connector("b", &["b.1"]).with_point(point("a.1"))]);
+    bench.b.set("a.1", number(9.0));
+    let applied = bench.gateway.apply(next).await.unwrap();
+    assert_eq!((applied.removed, applied.changed), (vec![id("a")], vec![id("b")]));
+    reader.until("a.1", "val", 9).await;
+    assert_eq!(bench.b.calls("open"), 1);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(bench.a.calls("close"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_tuning_keeps_sessions_and_changes_the_pace() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    bench.gateway.apply(config([connector("a", &["a.1"])])).await.unwrap();
+    bench.reader("plant").until("a.1", "val", 1).await;
+    let slow = Tuning::default().with_poll_time(Duration::from_secs(100));
+    let next = config([connector("a", &["a.1"])]).with_tuning(id("default"), slow);
+    bench.gateway.apply(next).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = bench.a.calls("read");
+    tokio::time::sleep(Duration::from_secs(1000)).await;
+    let reads = bench.a.calls("read") - before;
+    assert!((9..=11).contains(&reads), "{reads} reads");
+    assert_eq!(bench.a.calls("open"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_configuration_is_refused_whole() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    bench.gateway.apply(config([connector("a", &["a.1"])])).await.unwrap();
+    let mut reader = bench.reader("plant");
+    reader.until("a.1", "val", 1).await;
+    for (bad, message) in [
+        (
+            config([connector("b", &["b.1"]), connector("a", &["b.1"])]),
+            "the point b.1 of connector a exists already in connector b",
+        ),
+        (
+            config([connector("b", &[]).with("colour", "red")]),
+            "connector b: unknown field `colour`, expected `device` or `mark`",
+        ),
+        (config([connector("a", &[]), connector("a", &[])]), "the connector a exists twice"),
+        (
+            config([connector("a", &["a.1"])])
+                .with_topic(TopicConfig::new(id("t")).with_filter("temp and")),
+            "topic t: expected the name of a tag at character 9 of the filter",
+        ),
+    ] {
+        let error: ApplyError = bench.gateway.apply(bad).await.unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
+    bench.a.set("a.1", number(2.0));
+    reader.until("a.1", "val", 2).await;
+    assert_eq!(bench.a.calls("open"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_on_demand_is_polled_only_while_somebody_subscribes() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    let topic = TopicConfig::new(id("calm")).on_demand();
+    let calm = config([connector("a", &["a.1"])]).with_topic(topic);
+    bench.gateway.apply(calm).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.a.calls("open"), 0);
+    let mut reader = bench.reader("calm");
+    reader.until("a.1", "val", 1).await;
+    drop(reader);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let reads = bench.a.calls("read");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!((bench.a.calls("read"), bench.a.calls("close")), (reads, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_take_the_points_that_pass_their_filters() {
+    let mut bench = Bench::new();
+    for device in [&bench.a, &bench.b] {
+        device.set("x.1", number(1.0));
+        device.set("y.1", number(1.0));
+    }
+    let topics = config([connector("a", &["x.1"]), connector("b", &["y.1"])])
+        .with_topic(TopicConfig::new(id("a")).with_filter("connector == \"a\""))
+        .with_topic(TopicConfig::new(id("both")).with_filter("point"));
+    bench.gateway.apply(topics).await.unwrap();
+    let mut reader = bench.reader("a");
+    reader.until("x.1", "val", 1).await;
+    assert_eq!(reader.document.as_object().unwrap().len(), 1);
+    let mut reader = bench.reader("both");
+    reader.until("y.1", "val", 1).await;
+    assert_eq!(reader.document.as_object().unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_connector_says_so_and_comes_back() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    let on = config([connector("a", &["a.1"])]);
+    let mut off = on.clone();
+    off.connectors[0].disabled = true;
+    bench.gateway.apply(on.clone()).await.unwrap();
+    let mut reader = bench.reader("plant");
+    reader.until("a.1", "status", "ok").await;
+    bench.gateway.apply(off).await.unwrap();
+    reader.until("a.1", "status", "disabled").await;
+    bench.gateway.apply(on).await.unwrap();
+    reader.until("a.1", "status", "ok").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutting_down_closes_sessions_and_ends_subscriptions() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    bench.gateway.apply(config([connector("a", &["a.1"])])).await.unwrap();
+    let mut reader = bench.reader("plant");
+    reader.until("a.1", "val", 1).await;
+    bench.gateway.shutdown().await;
+    assert_eq!(bench.a.calls("close"), 1);
+    while reader.next().await {}
+}
+
+#[test]
+fn two_gateways_live_in_one_process_on_runtimes_of_either_flavour() {
+    let live = || async {
+        let (mut one, mut two) = (Bench::new(), Bench::new());
+        for bench in [&mut one, &mut two] {
+            bench.a.set("a.1", number(1.0));
+            bench.gateway.apply(config([connector("a", &["a.1"])])).await.unwrap();
+            bench.reader("plant").until("a.1", "val", 1).await;
+        }
+        tokio::join!(one.gateway.shutdown(), two.gateway.shutdown());
+    };
+    let mut current = tokio::runtime::Builder::new_current_thread();
+    current.enable_all().build().unwrap().block_on(live());
+    let mut multi = tokio::runtime::Builder::new_multi_thread();
+    multi.worker_threads(2).enable_all().build().unwrap().block_on(live());
+}

@@ -1,0 +1,9 @@
+//! The gateway as a whole: with fake devices under paused time, and with real sockets on loopback.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bench;
+mod config;
+mod gateway;
+#[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
+mod modbus;
