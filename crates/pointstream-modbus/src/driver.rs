@@ -253,13 +253,9 @@ impl<D: Dial> Modbus<D> {
             match self.read_part(part, into).await {
                 Ok(()) => {}
                 Err(Failure::Exception(exception)) if exception.is_of_range() => {
-                    let divided = if divisions < DIVISIONS_MAX {
+                    let may = divisions < DIVISIONS_MAX;
+                    if let Some(at) = may.then(|| self.points.learned().divide(part)).flatten() {
                         divisions += 1;
-                        self.points.learned().divide(part)
-                    } else {
-                        None
-                    };
-                    if let Some(at) = divided {
                         parts.extend([part.len() - at, at]);
                         continue;
                     }

@@ -323,6 +323,17 @@ mod tests {
     }
 
     #[test]
+    fn a_value_over_a_hole_is_not_written_even_in_part() {
+        let registers = Registers::new();
+        registers.define(1, Table::Holding, 0, 1).unwrap();
+        registers.define(1, Table::Holding, 2, 1).unwrap();
+        let written = registers.set(1, &at("holding:#0:u4"), Scalar::Int(0x0001_0001));
+        assert!(written.is_err());
+        assert_eq!(registers.get(1, &at("holding:#0")), Ok(Scalar::Int(0)));
+        assert!(registers.get(1, &at("holding:#1")).is_err());
+    }
+
+    #[test]
     fn a_definition_keeps_what_is_there() {
         let registers = Registers::new();
         registers.define(1, Table::Input, 0, 1).unwrap();

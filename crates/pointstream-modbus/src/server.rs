@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use pointstream_net::{Accepted, Listener};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::ToSocketAddrs;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -126,9 +126,19 @@ async fn serve<P: PointSource>(
     mut accepted: Accepted,
     source: Arc<P>,
     limits: Limits,
+    stopped: watch::Receiver<bool>,
+) {
+    converse(&mut accepted.stream, &*source, limits, stopped).await;
+}
+
+/// Answers until the stream ends, is idle for too long, carries something else than Modbus TCP, or
+/// the server stops.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin, P: PointSource>(
+    stream: &mut S,
+    source: &P,
+    limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let stream = &mut accepted.stream;
     let mut decoder = Decoder::new();
     let mut input = [0; ADU_LEN_MAX];
     let mut out = Vec::with_capacity(ADU_LEN_MAX);
@@ -150,7 +160,7 @@ async fn serve<P: PointSource>(
                 Err(_) => return,
             };
             out.clear();
-            answer(&*source, frame.header.unit, frame.pdu, &mut pdu).await;
+            answer(source, frame.header.unit, frame.pdu, &mut pdu).await;
             let framed = mbap::encode(frame.header, &mut out, |out| {
                 out.append(&mut pdu);
                 Ok::<_, core::convert::Infallible>(())
@@ -161,5 +171,66 @@ async fn serve<P: PointSource>(
             };
             idle_at = Instant::now() + limits.idle_timeout;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::registers::Registers;
+    use crate::table::Table;
+
+    const READ: &[u8] = b"\0\x01\0\0\0\x06\x01\x03\0\0\0\x7d";
+
+    /// A client's end of a conversation, and the conversation.
+    fn conversation(buffered: usize) -> (DuplexStream, impl Future<Output = ()>) {
+        let (client, mut server) = duplex(buffered);
+        let conversation = async move {
+            let registers = Registers::new();
+            registers.define(1, Table::Holding, 0, 200).unwrap();
+            let (_stop, stopped) = watch::channel(false);
+            converse(&mut server, &registers, Limits::default(), stopped).await;
+        };
+        (client, conversation)
+    }
+
+    async fn asked(client: &mut DuplexStream) {
+        client.write_all(READ).await.unwrap();
+        client.read_exact(&mut [0; 259]).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_request_starts_the_idle_time_anew_and_a_part_of_one_does_not() {
+        let (mut client, server) = conversation(1024);
+        let start = Instant::now();
+        let script = async {
+            for _ in 0..3 {
+                sleep(Duration::from_secs(299)).await;
+                asked(&mut client).await;
+            }
+            for byte in READ.get(..10).unwrap_or(&[]) {
+                sleep(Duration::from_secs(29)).await;
+                client.write_all(&[*byte]).await.unwrap();
+            }
+            assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+        };
+        tokio::join!(script, server);
+        assert_eq!(start.elapsed(), Duration::from_secs(3 * 299 + 300));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_closed_after_the_write_time_out() {
+        let (mut client, server) = conversation(300);
+        let start = Instant::now();
+        let script = async {
+            for _ in 0..2 {
+                client.write_all(READ).await.unwrap();
+            }
+        };
+        tokio::join!(script, server);
+        assert_eq!(start.elapsed(), Duration::from_secs(10));
     }
 }

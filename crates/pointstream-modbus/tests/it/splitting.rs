@@ -122,6 +122,18 @@ async fn a_device_that_refuses_everything_is_asked_little_more_than_once_a_poll(
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_read_divides_only_so_much_and_the_next_goes_on() {
+    let network = Network::default();
+    let addresses: Vec<u16> = (0..100).collect();
+    let client = registers(&network, &addresses, 0);
+    let plant = Plant { holes: (0..100).collect(), ..Plant::default() };
+    let (values, mut plant) = read(client, &network, plant, 1).await;
+    assert!(values.iter().all(Result::is_err));
+    // The sign of life, 16 requests that are divided, and the 17 parts that this leaves.
+    assert_eq!(plant.take_log().len(), 1 + 16 + 17);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hole_that_is_filled_is_found_again() {
     let network = Network::default();
     let addresses: Vec<u16> = (0..8).collect();
