@@ -174,7 +174,7 @@ fn what_cannot_be_started_says_why_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let line = failure(&["--listen", &addr]);
-    assert!(line.contains(&addr) && line.contains("in use"), "{line}");
+    assert!(line.contains(&addr) && line.contains("another program uses this address"), "{line}");
 }
 
 #[test]

@@ -446,6 +446,9 @@ impl Connector {
         for reading in readings.drain() {
             match reading {
                 Reading::Cur(key, Err(fault)) if binding => self.shard.on_bind_fault(key, fault),
+                Reading::WriteErr(key, fault) if binding => {
+                    self.shard.on_bind_write_fault(key, fault);
+                }
                 Reading::Cur(key, result) => self.on_reading(key, result, over.as_ref()),
                 Reading::WriteErr(key, fault) => self.writes.on_failure(key, fault),
             }

@@ -42,7 +42,7 @@ pub trait Driver: Send + 'static {
     fn ping(&mut self, into: &mut Readings) -> impl Future<Output = Result<Tags, OpError>> + Send;
 
     /// Learns of points and parses their addresses, once. A bad address is that point's fault, by
-    /// [`Readings::err`]. Called at any time between operations, open or closed.
+    /// [`Readings::err`], or by [`Readings::write_err`] if it is only the one to write to. Called at any time between operations, open or closed.
     fn bind(&mut self, points: &[Binding], into: &mut Readings) {
         let _ = (points, into);
     }

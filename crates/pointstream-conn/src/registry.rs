@@ -44,8 +44,10 @@ impl AnyDriver {
         let mut readings = Readings::new();
         self.0.bind(&bindings, &mut readings);
         let fault = |reading| match reading {
-            Reading::Cur(key, Err(fault)) => Some((key.slot as usize, fault)),
-            _ => None,
+            Reading::Cur(key, Err(fault)) | Reading::WriteErr(key, fault) => {
+                Some((key.slot as usize, fault))
+            }
+            Reading::Cur(_, Ok(_)) => None,
         };
         readings.drain().filter_map(fault).collect()
     }

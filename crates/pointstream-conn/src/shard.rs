@@ -34,6 +34,8 @@ struct Slot {
     spec: Arc<PointSpec>,
     /// A fault of the configuration, found when the driver bound the point.
     fault: Option<Fault>,
+    /// The same for the address to write to alone.
+    write_fault: Option<Fault>,
     cur: CurState,
 }
 
@@ -86,6 +88,7 @@ impl Shard {
             next: None,
             spec,
             fault: None,
+            write_fault: None,
             cur: CurState::new(wall),
         });
         self.len += 1;
@@ -169,7 +172,7 @@ impl Shard {
         let Some(slot) = self.slot(key) else {
             return Err(Fault::permanent("the point is gone"));
         };
-        match &slot.fault {
+        match slot.fault.as_ref().or(slot.write_fault.as_ref()) {
             _ if slot.spec.disabled => Err(Fault::permanent("Point is disabled")),
             _ if slot.spec.write.is_none() => Err(Fault::permanent("the point is not writable")),
             Some(fault) => Err(fault.clone()),
@@ -182,6 +185,13 @@ impl Shard {
         self.set_watched(key, false);
         if let Some(slot) = self.slot_mut(key) {
             slot.fault = Some(fault);
+        }
+    }
+
+    /// Binding found the address to write to at fault; the current value is not touched by it.
+    pub(crate) fn on_bind_write_fault(&mut self, key: PointKey, fault: Fault) {
+        if let Some(slot) = self.slot_mut(key) {
+            slot.write_fault = Some(fault);
         }
     }
 

@@ -45,6 +45,7 @@ struct Device {
     value: f64,
     refuse: Option<PointKey>,
     bad_address: Option<PointKey>,
+    bad_write: Option<PointKey>,
     request_len: usize,
 }
 
@@ -52,8 +53,14 @@ impl Sim {
     fn new(features: Features) -> Self {
         let config = ConnConfig::new("ahu".parse().unwrap(), 7);
         let machine = Connector::new(Now::simulated(at(0)), config, features);
-        let device =
-            Device { up: true, value: 1.0, refuse: None, bad_address: None, request_len: 10 };
+        let device = Device {
+            up: true,
+            value: 1.0,
+            refuse: None,
+            bad_address: None,
+            bad_write: None,
+            request_len: 10,
+        };
         let (log, written, shown) = (Vec::new(), Vec::new(), Default::default());
         Self { machine, now: at(0), device, log, shown, written }
     }
@@ -98,6 +105,8 @@ impl Sim {
             Action::Bind(bindings) => {
                 let bad = bindings.iter().filter(|b| Some(b.key) == self.device.bad_address);
                 bad.for_each(|b| into.err(b.key, Fault::permanent("bad address")));
+                let bad = bindings.iter().filter(|b| Some(b.key) == self.device.bad_write);
+                bad.for_each(|b| into.write_err(b.key, Fault::permanent("bad write address")));
                 Ok(Outcome::None)
             }
             Action::Plan(keys, _) => {
@@ -298,6 +307,18 @@ fn a_bad_address_is_its_points_fault_and_is_never_asked_for() {
     sim.device.up = false;
     sim.run_until(at(11));
     assert_eq!(sim.status(0), Status::Fault, "the configuration fault stands above the connector");
+}
+
+#[test]
+fn a_bad_address_to_write_to_leaves_the_current_value_alone() {
+    let mut sim = Sim::polled();
+    sim.device.bad_write = Some(key(0));
+    let tuning = tuning("t", 10, 300);
+    sim.input(Input::Bind(vec![point(0, &tuning)]));
+    sim.input(Input::Watch(vec![key(0)]));
+    assert_eq!(sim.status(0), Status::Ok);
+    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    assert_eq!(sim.written, [(1, Err(Fault::permanent("bad write address")))]);
 }
 
 #[test]

@@ -50,12 +50,14 @@ impl Source {
         let file: File = toml::from_str(&self.text).ok()?;
         let table = file.connector.iter().find(|table| table.get_ref().id.get_ref() == id)?;
         let named = message.split('`').nth(1).and_then(|key| {
-            let span = table.span();
-            let mut offset = span.start;
-            for line in self.text.get(span)?.split_inclusive('\n') {
+            let mut offset = self.text[..table.get_ref().id.span().start].rfind("[[connector]]")?;
+            for (at, line) in self.text[offset..].split_inclusive('\n').enumerate() {
                 let indent = line.len() - line.trim_start().len();
-                let rest = line.trim_start().strip_prefix(key);
-                if rest.is_some_and(|rest| rest.trim_start().starts_with('=')) {
+                let code = line.trim_start();
+                if at > 0 && code.starts_with('[') {
+                    break;
+                }
+                if code.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('=')) {
                     return Some(offset + indent);
                 }
                 offset += line.len();
