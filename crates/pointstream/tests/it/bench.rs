@@ -113,6 +113,35 @@ impl Reader {
     }
 }
 
+/// A gateway with as many devices as wanted, named `d0`, `d1` and so on, of a point each.
+pub(crate) struct Farm {
+    pub(crate) gateway: Gateway,
+    pub(crate) devices: Vec<FakeDevice>,
+}
+
+impl Farm {
+    pub(crate) async fn new(devices: usize, configure: impl Fn(&mut ConnectorConfig)) -> Self {
+        let devices: Vec<_> = (0..devices).map(|_| FakeDevice::new()).collect();
+        let mut registry = Registry::new();
+        let known = devices.clone();
+        registry.register("fake", move |config: FakeConfig, _| {
+            let at: usize = config.device[1..].parse().unwrap();
+            Ok(known[at].driver(Features::NONE.with_poll().with_write()))
+        });
+        let mut gateway = Gateway::new(registry);
+        let connectors = (0..devices.len()).map(|at| {
+            let name = format!("d{at}");
+            devices[at].set(&format!("{name}.p"), number(0.0));
+            let mut connector = connector(&name, &[&format!("{name}.p")]);
+            configure(&mut connector);
+            connector
+        });
+        let config = config(connectors);
+        gateway.apply(config).await.unwrap();
+        Self { gateway, devices }
+    }
+}
+
 pub(crate) fn number(number: f64) -> Value {
     Value::number(number)
 }

@@ -5,7 +5,7 @@ use pointstream::point::{Fault, RangeError, Tuning};
 use pointstream::{ApplyError, WriteError};
 use pointstream_test::Mood;
 
-use crate::bench::{Bench, config, connector, id, number, point};
+use crate::bench::{Bench, Farm, config, connector, id, number, point};
 
 #[tokio::test(start_paused = true)]
 async fn values_go_from_the_device_to_a_subscriber() {
@@ -42,6 +42,34 @@ async fn one_dead_device_does_not_touch_its_neighbour() {
         reader.until("b.temp", "val", round).await;
         assert!(before.elapsed() <= Duration::from_millis(1200), "{:?}", before.elapsed());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifteen_bad_devices_leave_thirty_five_good_ones_their_period() {
+    // R-B1: five that never answer, five that are gone, five that answer after three seconds.
+    let farm = Farm::new(50, |connector| connector.op_timeout = Duration::from_secs(1)).await;
+    for (devices, misbehave) in farm.devices[35..].chunks(5).zip(0..) {
+        for device in devices {
+            match misbehave {
+                0 => device.set_mood(Mood::Silent),
+                1 => device.set_mood(Mood::Gone),
+                _ => device.set_delay(Duration::from_secs(3)),
+            }
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let good = &farm.devices[..35];
+    let reads = || good.iter().map(|device| device.calls("read")).collect::<Vec<_>>();
+    let mut before = reads();
+    for second in 0..600 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = reads();
+        for (device, (before, now)) in before.iter().zip(&now).enumerate() {
+            assert_eq!(now - before, 1, "device {device} in second {second}");
+        }
+        before = now;
+    }
+    farm.gateway.shutdown().await;
 }
 
 #[tokio::test(start_paused = true)]
