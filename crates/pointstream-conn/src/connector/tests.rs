@@ -487,3 +487,5 @@ fn spurious_calls_are_harmless() {
     }
     assert_eq!((sim.machine.poll_timeout(), sim.machine.stats()), before);
 }
+
+mod schedules;
