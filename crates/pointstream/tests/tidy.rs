@@ -38,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-points", &["point", "time"]),
     ("pointstream-conn", &["point", "time"]),
     ("pointstream-hub", &["patch", "time"]),
+    ("pointstream-store", &[]),
     ("pointstream-http", &["hub", "point", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-test", &["conn", "net", "point", "time"]),

@@ -1,0 +1,14 @@
+//! The embedded store of a gateway.
+//!
+//! One file holds typed [`Table`]s of rows by text key. A [`Store`] has one writer at a time and any
+//! number of readers; what [`Store::write`] answered `Ok` to is on the disk. Calls block: an
+//! application on an async runtime makes them on a blocking thread.
+//!
+//! A file that is damaged never keeps a gateway from starting: [`Store::open`] puts it aside under
+//! another name, begins a fresh one and says so in [`Opened`].
+
+mod store;
+mod table;
+
+pub use store::{Opened, Store, StoreError, Writer};
+pub use table::Table;
