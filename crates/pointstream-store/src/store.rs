@@ -131,7 +131,7 @@ impl Store {
     fn try_open(path: &Path) -> Result<Self, Broken> {
         let database = Database::create(path).map_err(|error| Broken::of(path, error))?;
         let store = Self { database, path: path.to_owned() };
-        let format = store.get(&META, FORMAT_KEY).map_err(|error| Broken::of_store(error))?;
+        let format = store.get(&META, FORMAT_KEY).map_err(Broken::of_store)?;
         match format {
             Some(found) if found > Self::FORMAT => {
                 Err(Broken::Refused(StoreError::Newer { path: path.to_owned(), found }))

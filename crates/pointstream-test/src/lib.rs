@@ -2,8 +2,10 @@
 //!
 //! [`FakeDevice`] is a device in memory, with [`Fake`] as its driver: values, refusals, silence,
 //! loss and panics on demand, under virtual time. [`Proxy`] stands between a real client and a real
-//! server on loopback and injects faults into the byte stream.
+//! server on loopback and injects faults into the byte stream. [`conformance::driver`] runs any driver
+//! through what the framework may ask of it.
 
+pub mod conformance;
 mod fake;
 mod proxy;
 
