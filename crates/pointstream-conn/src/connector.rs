@@ -541,7 +541,7 @@ impl Connector {
         } else if self.config.disabled {
             Some(Fault::new(pointstream_point::FaultKind::Disabled, "conn disabled"))
         } else {
-            self.fault.clone().filter(|_| self.retry_at.is_some())
+            self.fault.clone().filter(|_| self.retry_at.is_some_and(|at| at > self.now.at))
         };
         let ended = match refused {
             Some(fault) => Some((token, fault)),

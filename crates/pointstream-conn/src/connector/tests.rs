@@ -487,3 +487,16 @@ fn spurious_calls_are_harmless() {
     }
     assert_eq!((sim.machine.poll_timeout(), sim.machine.stats()), before);
 }
+
+#[test]
+fn a_write_after_a_failed_one_is_tried_though_nobody_watches() {
+    let mut sim = Sim::polled();
+    sim.device.up = false;
+    sim.input(Input::Bind(vec![point(0, &tuning("t", 10, 300))]));
+    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    assert_eq!(sim.written, [(1, Err(Fault::down("no route")))]);
+    sim.device.up = true;
+    sim.run_until(at(3600));
+    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 2));
+    assert_eq!(sim.written[1], (2, Ok(())));
+}
