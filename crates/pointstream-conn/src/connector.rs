@@ -340,6 +340,7 @@ impl Connector {
             match self.shard.groups[at].bucket.want() {
                 Want::Nothing => {}
                 Want::Plan => {
+                    self.shard.groups[at].bucket.ask();
                     let keys = self.shard.watched_keys(self.config.shard, Some(at));
                     return Some(Action::Plan(keys, PlanFor::Bucket(at)));
                 }

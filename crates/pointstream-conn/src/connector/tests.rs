@@ -500,3 +500,26 @@ fn a_write_after_a_failed_one_is_tried_though_nobody_watches() {
     sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 2));
     assert_eq!(sim.written[1], (2, Ok(())));
 }
+
+#[test]
+fn a_point_that_is_watched_while_a_plan_is_made_is_polled_too() {
+    let mut sim = Sim::polled();
+    let tuning = tuning("t", 10, 300);
+    sim.input(Input::Bind(vec![point(0, &tuning), point(1, &tuning)]));
+    let now = Now::simulated(at(0));
+    sim.machine.handle(now, Input::Watch(vec![key(0)]));
+    let planned = loop {
+        let action = sim.machine.poll_action().unwrap();
+        let result = sim.answer(&action, &mut Readings::new());
+        if matches!(action, Action::Plan(..)) {
+            break result;
+        }
+        sim.machine.handle(now, Input::Done(result));
+    };
+    sim.machine.handle(now, Input::Watch(vec![key(1)]));
+    sim.machine.handle(now, Input::Done(planned));
+    sim.settle();
+    sim.device.value = 2.0;
+    sim.run_until(at(60));
+    assert_eq!(sim.shown[&1].val, Value::number(2.0));
+}
