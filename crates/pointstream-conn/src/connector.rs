@@ -252,7 +252,7 @@ impl Connector {
         let buckets = self.shard.groups.iter().filter_map(|group| group.bucket.next()).min();
         let timers = [
             self.retry_at.filter(|_| self.wants_session()),
-            self.linger_until.filter(|_| open && self.shard.watched() == 0),
+            self.linger_until.filter(|_| open && self.is_idling() && !self.close_wanted),
             self.next_ping.filter(|_| open),
             buckets.filter(|_| open),
             self.shard.next_expiry(),
@@ -600,7 +600,7 @@ impl Connector {
             self.next_ping = self.config.ping_freq.map(|freq| at + freq);
         }
         let lingered = self.linger_until.is_some_and(|until| until <= at);
-        if lingered && self.shard.watched() == 0 && self.writes.is_empty() {
+        if lingered && self.is_idling() {
             self.close_wanted = true;
         }
     }
@@ -709,6 +709,11 @@ impl Connector {
             self.linger_until = Some(self.now.at + self.config.linger);
         }
         self.start_idle_buckets();
+    }
+
+    /// Whether nobody needs the session at present.
+    fn is_idling(&self) -> bool {
+        self.shard.watched() == 0 && self.writes.is_empty()
     }
 
     fn wants_session(&self) -> bool {

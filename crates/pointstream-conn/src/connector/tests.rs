@@ -523,3 +523,22 @@ fn a_point_that_is_watched_while_a_plan_is_made_is_polled_too() {
     sim.run_until(at(60));
     assert_eq!(sim.shown[&1].val, Value::number(2.0));
 }
+
+#[test]
+fn a_linger_time_that_ends_during_an_operation_is_not_asked_for_again() {
+    let mut sim = Sim::watched(1, 10, 300);
+    sim.input(Input::Unwatch(vec![key(0)]));
+    let handle = |sim: &mut Sim, secs, input: Input<'_>| {
+        sim.machine.handle(Now::simulated(at(secs)), input);
+    };
+    // A write that the device takes very long for, and another one that waits.
+    handle(&mut sim, 20, Input::Write(Write::new(key(0), Value::number(1.0)), 1));
+    assert!(matches!(sim.machine.poll_action(), Some(Action::Write(..))));
+    handle(&mut sim, 25, Input::Write(Write::new(key(0), Value::number(2.0)), 2));
+    handle(&mut sim, 55, Input::Timeout);
+    assert!(sim.machine.poll_timeout().is_none_or(|next| next > at(55)));
+    sim.now = at(60);
+    sim.input(Input::Done(Ok(Outcome::None)));
+    assert_eq!(sim.written, [(1, Ok(())), (2, Ok(()))]);
+    assert_eq!(sim.names().last(), Some(&"close"));
+}
