@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use pointstream_point::{Fault, Now, PointKey, Status, Tags, Value};
@@ -49,10 +49,11 @@ pub struct Connector {
     to_unbind: Vec<PointKey>,
     to_watch: Vec<PointKey>,
     to_unwatch: Vec<PointKey>,
-    quick: Vec<PointKey>,
+    quick: BTreeSet<PointKey>,
     quick_plan: VecDeque<Request>,
     writes: Writes,
     wrote_last: bool,
+    quick_last: bool,
     turn: usize,
     events: VecDeque<Event>,
 }
@@ -169,10 +170,11 @@ impl Connector {
             to_unbind: Vec::new(),
             to_watch: Vec::new(),
             to_unwatch: Vec::new(),
-            quick: Vec::new(),
+            quick: BTreeSet::new(),
             quick_plan: VecDeque::new(),
             writes: Writes::default(),
             wrote_last: false,
+            quick_last: false,
             turn: 0,
             events: VecDeque::new(),
         };
@@ -327,13 +329,28 @@ impl Connector {
         if !self.features.poll {
             return None;
         }
+        if !core::mem::take(&mut self.quick_last)
+            && let Some(action) = self.next_quick()
+        {
+            return Some(action);
+        }
+        self.next_scan().or_else(|| self.next_quick())
+    }
+
+    /// What is read out of turn, but never twice in a row while a scan waits.
+    fn next_quick(&mut self) -> Option<Action> {
         if let Some(request) = self.quick_plan.pop_front() {
+            self.quick_last = true;
             return Some(Action::Read(vec![request], PlanFor::Quick));
         }
-        if !self.quick.is_empty() {
-            let keys = core::mem::take(&mut self.quick);
-            return Some(Action::Plan(keys, PlanFor::Quick));
+        if self.quick.is_empty() {
+            return None;
         }
+        let keys = core::mem::take(&mut self.quick).into_iter().collect();
+        Some(Action::Plan(keys, PlanFor::Quick))
+    }
+
+    fn next_scan(&mut self) -> Option<Action> {
         let groups = self.shard.groups.len();
         for step in 1..=groups {
             let at = (self.turn + step) % groups;
@@ -423,7 +440,7 @@ impl Connector {
                 (None, None) => Ok(()),
             };
             if result.is_ok() && self.shard.is_readable(write.key) {
-                self.quick.push(write.key);
+                self.quick.insert(write.key);
             }
             self.events.push_back(Event::Written { token, result });
         }
@@ -482,7 +499,7 @@ impl Connector {
                 None => self.to_unbind.push(key),
             }
             self.to_watch.retain(|&other| other != key);
-            self.quick.retain(|&other| other != key);
+            self.quick.remove(&key);
             if let Some(token) = self.writes.remove(key) {
                 let result = Err(Fault::permanent("the point is gone"));
                 self.events.push_back(Event::Written { token, result });
@@ -500,7 +517,7 @@ impl Connector {
             if self.features.watch {
                 self.to_watch.push(key);
             } else if self.is_overdue(key) {
-                self.quick.push(key);
+                self.quick.insert(key);
             }
         }
         self.start_idle_buckets();
@@ -520,7 +537,7 @@ impl Connector {
     fn on_unwatch(&mut self, points: Vec<PointKey>) {
         for key in points {
             if self.shard.set_watched(key, false) {
-                self.quick.retain(|&other| other != key);
+                self.quick.remove(&key);
                 let queued = self.to_watch.iter().position(|&other| other == key);
                 match queued {
                     Some(at) => drop(self.to_watch.swap_remove(at)),

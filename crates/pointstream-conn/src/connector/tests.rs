@@ -542,3 +542,21 @@ fn a_linger_time_that_ends_during_an_operation_is_not_asked_for_again() {
     assert_eq!(sim.written, [(1, Ok(())), (2, Ok(()))]);
     assert_eq!(sim.names().last(), Some(&"close"));
 }
+
+#[test]
+fn a_flood_of_writes_leaves_the_polls_their_turn() {
+    let mut sim = Sim::watched(20, 10, 300);
+    let due = sim.machine.poll_timeout().unwrap();
+    sim.now = due;
+    let now = Now::simulated(due);
+    sim.machine.handle(now, Input::Timeout);
+    let before = sim.machine.stats().scans;
+    for step in 0..40 {
+        let write = Write::new(key(step % 20), Value::Null);
+        sim.machine.handle(now, Input::Write(write, u64::from(step)));
+        let action = sim.machine.poll_action().unwrap();
+        let result = sim.answer(&action, &mut Readings::new());
+        sim.machine.handle(now, Input::Done(result));
+    }
+    assert_eq!(sim.machine.stats().scans, before + 1, "the scan of two requests that was due");
+}
