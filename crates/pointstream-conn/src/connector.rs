@@ -382,19 +382,25 @@ impl Connector {
                 self.on_lost(error.fault().clone());
             }
             (Action::Close, _) => self.on_closed(),
-            (Action::Bind(_) | Action::Unbind(_), _) => {
+            (action @ (Action::Bind(_) | Action::Unbind(_)), result) => {
+                // Only a panic ends it otherwise than well; who is not bound is never read.
+                if let (Action::Bind(bindings), Err(error)) = (action, result) {
+                    for binding in &bindings {
+                        self.shard.on_bind_fault(binding.key, error.fault().clone());
+                    }
+                }
                 self.shard.show_all(self.over().as_ref(), self.now.wall);
                 self.start_idle_buckets();
             }
             (Action::Plan(_, plan_for), Ok(Outcome::Plan(requests))) => {
                 self.on_planned(plan_for, requests);
             }
-            (Action::Plan(_, plan_for), _) => self.on_planned(plan_for, Vec::new()),
             (action, Err(OpError::Session(fault))) => {
                 self.abandon(action, &fault);
                 self.close_wanted = true;
                 self.on_lost(fault);
             }
+            (Action::Plan(_, plan_for), _) => self.on_planned(plan_for, Vec::new()),
             (Action::Ping, Ok(Outcome::Ping(meta))) => {
                 self.view_changed |= self.view.meta != meta;
                 self.view.meta = meta;

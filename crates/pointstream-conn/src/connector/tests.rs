@@ -560,3 +560,28 @@ fn a_flood_of_writes_leaves_the_polls_their_turn() {
     }
     assert_eq!(sim.machine.stats().scans, before + 1, "the scan of two requests that was due");
 }
+
+#[test]
+fn a_panic_of_the_driver_while_it_binds_or_plans_does_not_pass_unseen() {
+    let mut sim = Sim::polled();
+    let tuning = tuning("t", 10, 300);
+    let panicked = || Err(OpError::Session(Fault::permanent("the driver panicked")));
+    let now = Now::simulated(at(0));
+    sim.machine.handle(now, Input::Bind(vec![point(0, &tuning)]));
+    assert!(matches!(sim.machine.poll_action(), Some(Action::Bind(..))));
+    sim.machine.handle(now, Input::Done(panicked()));
+    sim.settle();
+    assert_eq!(sim.status(0), Status::Fault);
+    assert_eq!(sim.shown[&0].err.as_deref(), Some("the driver panicked"));
+
+    sim.input(Input::Bind(vec![point(1, &tuning)]));
+    sim.machine.handle(now, Input::Watch(vec![key(1)]));
+    while !matches!(sim.machine.poll_action().unwrap(), Action::Plan(..)) {
+        sim.machine.handle(now, Input::Done(Ok(Outcome::None)));
+    }
+    sim.machine.handle(now, Input::Done(panicked()));
+    assert_eq!(sim.machine.view().status, Status::Fault);
+    sim.settle();
+    sim.run_until(at(2));
+    assert_eq!(sim.status(1), Status::Ok, "it is tried again");
+}
