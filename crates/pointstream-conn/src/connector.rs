@@ -728,7 +728,7 @@ impl Connector {
     }
 
     fn start_linger(&mut self) {
-        if self.shard.watched() == 0 && self.linger_until.is_none_or(|until| until < self.now.at) {
+        if self.shard.watched() == 0 {
             self.linger_until = Some(self.now.at + self.config.linger);
         }
         self.start_idle_buckets();

@@ -585,3 +585,14 @@ fn a_panic_of_the_driver_while_it_binds_or_plans_does_not_pass_unseen() {
     sim.run_until(at(2));
     assert_eq!(sim.status(1), Status::Ok, "it is tried again");
 }
+
+#[test]
+fn the_linger_time_begins_when_the_last_watch_ends() {
+    let mut sim = Sim::watched(1, 10, 300);
+    sim.run_until(at(29));
+    sim.input(Input::Unwatch(vec![key(0)]));
+    sim.run_until(at(59) - UNIT);
+    assert_eq!(sim.machine.view().state, ConnState::Open);
+    sim.run_until(at(59));
+    assert_eq!(sim.machine.view().state, ConnState::Closed);
+}
