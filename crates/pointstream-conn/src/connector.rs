@@ -225,6 +225,7 @@ impl Connector {
             Action::Open => self.set_state(ConnState::Opening),
             Action::Close => self.set_state(ConnState::Closing),
             Action::Read(requests, _) => self.polls.requests += requests.len() as u64,
+            Action::Write(..) => self.writes.forget_failures(),
             _ => {}
         }
         self.in_flight = Some(action.clone());
@@ -696,7 +697,6 @@ impl Connector {
             for token in tokens {
                 self.events.push_back(Event::Written { token, result: Err(fault.clone()) });
             }
-            self.writes.forget_failures();
         }
     }
 

@@ -596,3 +596,13 @@ fn the_linger_time_begins_when_the_last_watch_ends() {
     sim.run_until(at(59));
     assert_eq!(sim.machine.view().state, ConnState::Closed);
 }
+
+#[test]
+fn what_a_driver_says_of_writes_between_them_is_not_held_against_the_next() {
+    let mut sim = Sim::watched(1, 10, 300);
+    let mut readings = Readings::new();
+    readings.write_err(key(0), Fault::permanent("long ago"));
+    sim.input(Input::Readings(&mut readings));
+    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    assert_eq!(sim.written, [(1, Ok(()))]);
+}
