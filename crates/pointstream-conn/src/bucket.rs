@@ -18,6 +18,8 @@ enum Plan {
     /// The set of points changed; the driver is to be asked.
     #[default]
     Missing,
+    /// The driver is being asked.
+    Asked,
     Ready(Vec<Request>),
 }
 
@@ -57,8 +59,16 @@ impl Bucket {
         }
     }
 
+    /// The driver is asked for a plan for the present set of points.
+    pub(crate) fn ask(&mut self) {
+        self.plan = Plan::Asked;
+    }
+
+    /// The driver's plan. It is dropped if the set of points changed since it was asked for.
     pub(crate) fn set_plan(&mut self, requests: Vec<Request>) {
-        self.plan = Plan::Ready(requests);
+        if matches!(self.plan, Plan::Asked) {
+            self.plan = Plan::Ready(requests);
+        }
     }
 
     /// When the next scan is due.
@@ -88,7 +98,7 @@ impl Bucket {
     pub(crate) fn want(&self) -> Want {
         let Some(cursor) = self.cursor else { return Want::Nothing };
         match &self.plan {
-            Plan::Missing => Want::Plan,
+            Plan::Missing | Plan::Asked => Want::Plan,
             Plan::Ready(requests) => {
                 requests.get(cursor).cloned().map_or(Want::Nothing, Want::Read)
             }
@@ -99,7 +109,7 @@ impl Bucket {
     pub(crate) fn advance(&mut self) -> bool {
         let Some(cursor) = self.cursor else { return false };
         let len = match &self.plan {
-            Plan::Missing => return false,
+            Plan::Missing | Plan::Asked => return false,
             Plan::Ready(requests) => requests.len(),
         };
         self.cursor = Some(cursor + 1).filter(|&cursor| cursor < len);
@@ -126,6 +136,7 @@ mod tests {
 
     fn bucket(requests: usize) -> Bucket {
         let mut bucket = Bucket::default();
+        bucket.ask();
         bucket.set_plan((0..requests).map(|i| Request::new(&[], i as u64)).collect());
         bucket.next = Some(at(0));
         bucket
@@ -164,6 +175,7 @@ mod tests {
         bucket.advance();
         bucket.replan();
         assert_eq!(bucket.want(), Want::Plan);
+        bucket.ask();
         bucket.set_plan(Vec::new());
         bucket.settle();
         assert_eq!(bucket.want(), Want::Nothing);

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use pointstream_point::{Fault, Now, PointKey, Status, Tags, Value};
@@ -49,10 +49,11 @@ pub struct Connector {
     to_unbind: Vec<PointKey>,
     to_watch: Vec<PointKey>,
     to_unwatch: Vec<PointKey>,
-    quick: Vec<PointKey>,
+    quick: BTreeSet<PointKey>,
     quick_plan: VecDeque<Request>,
     writes: Writes,
     wrote_last: bool,
+    quick_last: bool,
     turn: usize,
     events: VecDeque<Event>,
 }
@@ -169,10 +170,11 @@ impl Connector {
             to_unbind: Vec::new(),
             to_watch: Vec::new(),
             to_unwatch: Vec::new(),
-            quick: Vec::new(),
+            quick: BTreeSet::new(),
             quick_plan: VecDeque::new(),
             writes: Writes::default(),
             wrote_last: false,
+            quick_last: false,
             turn: 0,
             events: VecDeque::new(),
         };
@@ -223,6 +225,7 @@ impl Connector {
             Action::Open => self.set_state(ConnState::Opening),
             Action::Close => self.set_state(ConnState::Closing),
             Action::Read(requests, _) => self.polls.requests += requests.len() as u64,
+            Action::Write(..) => self.writes.forget_failures(),
             _ => {}
         }
         self.in_flight = Some(action.clone());
@@ -252,7 +255,7 @@ impl Connector {
         let buckets = self.shard.groups.iter().filter_map(|group| group.bucket.next()).min();
         let timers = [
             self.retry_at.filter(|_| self.wants_session()),
-            self.linger_until.filter(|_| open && self.shard.watched() == 0),
+            self.linger_until.filter(|_| open && self.is_idling() && !self.close_wanted),
             self.next_ping.filter(|_| open),
             buckets.filter(|_| open),
             self.shard.next_expiry(),
@@ -327,19 +330,35 @@ impl Connector {
         if !self.features.poll {
             return None;
         }
+        if !core::mem::take(&mut self.quick_last)
+            && let Some(action) = self.next_quick()
+        {
+            return Some(action);
+        }
+        self.next_scan().or_else(|| self.next_quick())
+    }
+
+    /// What is read out of turn, but never twice in a row while a scan waits.
+    fn next_quick(&mut self) -> Option<Action> {
         if let Some(request) = self.quick_plan.pop_front() {
+            self.quick_last = true;
             return Some(Action::Read(vec![request], PlanFor::Quick));
         }
-        if !self.quick.is_empty() {
-            let keys = core::mem::take(&mut self.quick);
-            return Some(Action::Plan(keys, PlanFor::Quick));
+        if self.quick.is_empty() {
+            return None;
         }
+        let keys = core::mem::take(&mut self.quick).into_iter().collect();
+        Some(Action::Plan(keys, PlanFor::Quick))
+    }
+
+    fn next_scan(&mut self) -> Option<Action> {
         let groups = self.shard.groups.len();
         for step in 1..=groups {
             let at = (self.turn + step) % groups;
             match self.shard.groups[at].bucket.want() {
                 Want::Nothing => {}
                 Want::Plan => {
+                    self.shard.groups[at].bucket.ask();
                     let keys = self.shard.watched_keys(self.config.shard, Some(at));
                     return Some(Action::Plan(keys, PlanFor::Bucket(at)));
                 }
@@ -364,19 +383,25 @@ impl Connector {
                 self.on_lost(error.fault().clone());
             }
             (Action::Close, _) => self.on_closed(),
-            (Action::Bind(_) | Action::Unbind(_), _) => {
+            (action @ (Action::Bind(_) | Action::Unbind(_)), result) => {
+                // Only a panic ends it otherwise than well; who is not bound is never read.
+                if let (Action::Bind(bindings), Err(error)) = (action, result) {
+                    for binding in &bindings {
+                        self.shard.on_bind_fault(binding.key, error.fault().clone());
+                    }
+                }
                 self.shard.show_all(self.over().as_ref(), self.now.wall);
                 self.start_idle_buckets();
             }
             (Action::Plan(_, plan_for), Ok(Outcome::Plan(requests))) => {
                 self.on_planned(plan_for, requests);
             }
-            (Action::Plan(_, plan_for), _) => self.on_planned(plan_for, Vec::new()),
             (action, Err(OpError::Session(fault))) => {
                 self.abandon(action, &fault);
                 self.close_wanted = true;
                 self.on_lost(fault);
             }
+            (Action::Plan(_, plan_for), _) => self.on_planned(plan_for, Vec::new()),
             (Action::Ping, Ok(Outcome::Ping(meta))) => {
                 self.view_changed |= self.view.meta != meta;
                 self.view.meta = meta;
@@ -422,7 +447,7 @@ impl Connector {
                 (None, None) => Ok(()),
             };
             if result.is_ok() && self.shard.is_readable(write.key) {
-                self.quick.push(write.key);
+                self.quick.insert(write.key);
             }
             self.events.push_back(Event::Written { token, result });
         }
@@ -465,6 +490,9 @@ impl Connector {
     fn on_bind(&mut self, points: Vec<PointDef>) {
         for point in points {
             let slot = point.key.slot;
+            if let Some(before) = self.shard.key_in(self.config.shard, slot) {
+                self.on_unbind(vec![before]);
+            }
             self.to_bind.extend(self.shard.insert(point, self.now.wall));
             self.shard.show(slot, self.over().as_ref(), self.now.wall);
         }
@@ -481,7 +509,7 @@ impl Connector {
                 None => self.to_unbind.push(key),
             }
             self.to_watch.retain(|&other| other != key);
-            self.quick.retain(|&other| other != key);
+            self.quick.remove(&key);
             if let Some(token) = self.writes.remove(key) {
                 let result = Err(Fault::permanent("the point is gone"));
                 self.events.push_back(Event::Written { token, result });
@@ -499,7 +527,7 @@ impl Connector {
             if self.features.watch {
                 self.to_watch.push(key);
             } else if self.is_overdue(key) {
-                self.quick.push(key);
+                self.quick.insert(key);
             }
         }
         self.start_idle_buckets();
@@ -519,7 +547,7 @@ impl Connector {
     fn on_unwatch(&mut self, points: Vec<PointKey>) {
         for key in points {
             if self.shard.set_watched(key, false) {
-                self.quick.retain(|&other| other != key);
+                self.quick.remove(&key);
                 let queued = self.to_watch.iter().position(|&other| other == key);
                 match queued {
                     Some(at) => drop(self.to_watch.swap_remove(at)),
@@ -541,7 +569,7 @@ impl Connector {
         } else if self.config.disabled {
             Some(Fault::new(pointstream_point::FaultKind::Disabled, "conn disabled"))
         } else {
-            self.fault.clone().filter(|_| self.retry_at.is_some())
+            self.fault.clone().filter(|_| self.retry_at.is_some_and(|at| at > self.now.at))
         };
         let ended = match refused {
             Some(fault) => Some((token, fault)),
@@ -599,7 +627,7 @@ impl Connector {
             self.next_ping = self.config.ping_freq.map(|freq| at + freq);
         }
         let lingered = self.linger_until.is_some_and(|until| until <= at);
-        if lingered && self.shard.watched() == 0 && self.writes.is_empty() {
+        if lingered && self.is_idling() {
             self.close_wanted = true;
         }
     }
@@ -672,7 +700,6 @@ impl Connector {
             for token in tokens {
                 self.events.push_back(Event::Written { token, result: Err(fault.clone()) });
             }
-            self.writes.forget_failures();
         }
     }
 
@@ -704,10 +731,15 @@ impl Connector {
     }
 
     fn start_linger(&mut self) {
-        if self.shard.watched() == 0 && self.linger_until.is_none_or(|until| until < self.now.at) {
+        if self.shard.watched() == 0 {
             self.linger_until = Some(self.now.at + self.config.linger);
         }
         self.start_idle_buckets();
+    }
+
+    /// Whether nobody needs the session at present.
+    fn is_idling(&self) -> bool {
+        self.shard.watched() == 0 && self.writes.is_empty()
     }
 
     fn wants_session(&self) -> bool {

@@ -488,4 +488,136 @@ fn spurious_calls_are_harmless() {
     assert_eq!((sim.machine.poll_timeout(), sim.machine.stats()), before);
 }
 
+#[test]
+fn a_write_after_a_failed_one_is_tried_though_nobody_watches() {
+    let mut sim = Sim::polled();
+    sim.device.up = false;
+    sim.input(Input::Bind(vec![point(0, &tuning("t", 10, 300))]));
+    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    assert_eq!(sim.written, [(1, Err(Fault::down("no route")))]);
+    sim.device.up = true;
+    sim.run_until(at(3600));
+    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 2));
+    assert_eq!(sim.written[1], (2, Ok(())));
+}
+
+#[test]
+fn a_point_that_is_watched_while_a_plan_is_made_is_polled_too() {
+    let mut sim = Sim::polled();
+    let tuning = tuning("t", 10, 300);
+    sim.input(Input::Bind(vec![point(0, &tuning), point(1, &tuning)]));
+    let now = Now::simulated(at(0));
+    sim.machine.handle(now, Input::Watch(vec![key(0)]));
+    let planned = loop {
+        let action = sim.machine.poll_action().unwrap();
+        let result = sim.answer(&action, &mut Readings::new());
+        if matches!(action, Action::Plan(..)) {
+            break result;
+        }
+        sim.machine.handle(now, Input::Done(result));
+    };
+    sim.machine.handle(now, Input::Watch(vec![key(1)]));
+    sim.machine.handle(now, Input::Done(planned));
+    sim.settle();
+    sim.device.value = 2.0;
+    sim.run_until(at(60));
+    assert_eq!(sim.shown[&1].val, Value::number(2.0));
+}
+
+#[test]
+fn a_linger_time_that_ends_during_an_operation_is_not_asked_for_again() {
+    let mut sim = Sim::watched(1, 10, 300);
+    sim.input(Input::Unwatch(vec![key(0)]));
+    let handle = |sim: &mut Sim, secs, input: Input<'_>| {
+        sim.machine.handle(Now::simulated(at(secs)), input);
+    };
+    // A write that the device takes very long for, and another one that waits.
+    handle(&mut sim, 20, Input::Write(Write::new(key(0), Value::number(1.0)), 1));
+    assert!(matches!(sim.machine.poll_action(), Some(Action::Write(..))));
+    handle(&mut sim, 25, Input::Write(Write::new(key(0), Value::number(2.0)), 2));
+    handle(&mut sim, 55, Input::Timeout);
+    assert!(sim.machine.poll_timeout().is_none_or(|next| next > at(55)));
+    sim.now = at(60);
+    sim.input(Input::Done(Ok(Outcome::None)));
+    assert_eq!(sim.written, [(1, Ok(())), (2, Ok(()))]);
+    assert_eq!(sim.names().last(), Some(&"close"));
+}
+
+#[test]
+fn a_flood_of_writes_leaves_the_polls_their_turn() {
+    let mut sim = Sim::watched(20, 10, 300);
+    let due = sim.machine.poll_timeout().unwrap();
+    sim.now = due;
+    let now = Now::simulated(due);
+    sim.machine.handle(now, Input::Timeout);
+    let before = sim.machine.stats().scans;
+    for step in 0..40 {
+        let write = Write::new(key(step % 20), Value::Null);
+        sim.machine.handle(now, Input::Write(write, u64::from(step)));
+        let action = sim.machine.poll_action().unwrap();
+        let result = sim.answer(&action, &mut Readings::new());
+        sim.machine.handle(now, Input::Done(result));
+    }
+    assert_eq!(sim.machine.stats().scans, before + 1, "the scan of two requests that was due");
+}
+
+#[test]
+fn a_panic_of_the_driver_while_it_binds_or_plans_does_not_pass_unseen() {
+    let mut sim = Sim::polled();
+    let tuning = tuning("t", 10, 300);
+    let panicked = || Err(OpError::Session(Fault::permanent("the driver panicked")));
+    let now = Now::simulated(at(0));
+    sim.machine.handle(now, Input::Bind(vec![point(0, &tuning)]));
+    assert!(matches!(sim.machine.poll_action(), Some(Action::Bind(..))));
+    sim.machine.handle(now, Input::Done(panicked()));
+    sim.settle();
+    assert_eq!(sim.status(0), Status::Fault);
+    assert_eq!(sim.shown[&0].err.as_deref(), Some("the driver panicked"));
+
+    sim.input(Input::Bind(vec![point(1, &tuning)]));
+    sim.machine.handle(now, Input::Watch(vec![key(1)]));
+    while !matches!(sim.machine.poll_action().unwrap(), Action::Plan(..)) {
+        sim.machine.handle(now, Input::Done(Ok(Outcome::None)));
+    }
+    sim.machine.handle(now, Input::Done(panicked()));
+    assert_eq!(sim.machine.view().status, Status::Fault);
+    sim.settle();
+    sim.run_until(at(2));
+    assert_eq!(sim.status(1), Status::Ok, "it is tried again");
+}
+
+#[test]
+fn the_linger_time_begins_when_the_last_watch_ends() {
+    let mut sim = Sim::watched(1, 10, 300);
+    sim.run_until(at(29));
+    sim.input(Input::Unwatch(vec![key(0)]));
+    sim.run_until(at(59) - UNIT);
+    assert_eq!(sim.machine.view().state, ConnState::Open);
+    sim.run_until(at(59));
+    assert_eq!(sim.machine.view().state, ConnState::Closed);
+}
+
+#[test]
+fn what_a_driver_says_of_writes_between_them_is_not_held_against_the_next() {
+    let mut sim = Sim::watched(1, 10, 300);
+    let mut readings = Readings::new();
+    readings.write_err(key(0), Fault::permanent("long ago"));
+    sim.input(Input::Readings(&mut readings));
+    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    assert_eq!(sim.written, [(1, Ok(()))]);
+}
+
+#[test]
+fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
+    let mut sim = Sim::watched(1, 10, 300);
+    sim.machine
+        .handle(Now::simulated(at(0)), Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    let mut fresh = point(0, &tuning("t", 10, 300));
+    fresh.key.generation = 2;
+    sim.log.clear();
+    sim.input(Input::Bind(vec![fresh]));
+    assert_eq!(sim.written, [(1, Err(Fault::permanent("the point is gone")))]);
+    assert_eq!(sim.names(), ["unbind", "bind"]);
+}
+
 mod schedules;
