@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# The examples, each with a time limit, and what the gateway's command line promises.
+. .ci/lib.sh
+
+examples
+gateway=$EXAMPLES/gateway
+out=$CI_WORK/examples.out
+err=$CI_WORK/examples.err
+
+run timeout 30 "$EXAMPLES/custom_driver" | tee "$out"
+[ "$(grep -c table.die "$out")" -ge 1 ] || fail "custom_driver shows no die"
+
+run timeout 10 "$gateway" --help | grep -q -- --print-config || fail "--help names no options"
+run timeout 10 "$gateway" --version
+timeout 10 "$gateway" --print-config >"$CI_WORK/gateway.toml"
+run diff "$CI_WORK/gateway.toml" examples/gateway.toml
+run timeout 10 "$gateway" --check
+run timeout 10 "$gateway" --check --config examples/gateway.toml
+
+# refused TEXT ARGUMENT...: it ends with a failure and one clear line that has TEXT in it.
+refused() {
+    local text=$1 code=0
+    shift
+    timeout 10 "$gateway" "$@" >"$out" 2>"$err" || code=$?
+    cat "$err"
+    [ "$code" -eq 1 ] || fail "gateway $* ended with $code"
+    [ "$(grep -c '^gateway: ' "$err")" -eq 1 ] || fail "not one clear line"
+    grep -qF -- "$text" "$err" || fail "it does not name $text"
+    ! grep -qi -e panicked -e backtrace "$err" || fail "it panicked"
+}
+
+bad=$CI_WORK/bad.toml
+sed 's/^poll_time = "1s"/poll_tim = "1s"/' examples/gateway.toml >"$bad"
+refused "$bad:$(grep -n '^poll_tim ' "$bad" | cut -d: -f1)" --check --config "$bad"
+sed '0,/input:30001/s//imput:30001/' examples/gateway.toml >"$bad"
+refused "point ahu.outdoorTemp: unknown table" --check --config "$bad"
+refused absent.toml --config "$CI_WORK/absent.toml"
+refused --frobnicate --frobnicate
+
+# The main job, as the README starts it. Where its port is taken, it takes another.
+args=()
+if (exec 3<>/dev/tcp/127.0.0.1/8080) 2>/dev/null; then
+    args=(--listen 127.0.0.1:0)
+    echo "port 8080 is taken: ${args[*]}"
+fi
+run .ci/gateway start "$CI_WORK/gateway" "$gateway" "${args[@]}"
+cat "$CI_WORK/gateway/out"
+url=$(cat "$CI_WORK/gateway/url")
+run timeout 30 "$EXAMPLES/minimal" | tee "$out"
+grep -q meter.power "$out" || fail "minimal shows no power"
+python3 - "$url" <<'END'
+import sys, urllib.request
+
+for path in ("healthz", "metrics", "v1/points", "v1/connectors", "v1/topics", "v1/topics/plant/snapshot", ""):
+    with urllib.request.urlopen(sys.argv[1] + path, timeout=10) as answer:
+        print(answer.status, len(answer.read()), "bytes of", "/" + path)
+with urllib.request.urlopen(sys.argv[1] + "v1/topics/plant", timeout=10) as stream:
+    seen = []
+    while "event: patch" not in seen:
+        line = stream.readline().decode().rstrip("\n")
+        if line.startswith("event:"):
+            seen.append(line)
+    assert seen[0] == "event: data", seen
+    print("a snapshot, then a patch")
+END
+refused "${url:7:-1}" --listen "${url:7:-1}"
+run .ci/gateway stop "$CI_WORK/gateway"
+
+# Ctrl-C ends it with 0 within 2 seconds.
+"$gateway" --listen 127.0.0.1:0 >"$out" 2>"$err" &
+pid=$!
+for _ in $(seq 100); do grep -q ^Console "$out" && break || sleep 0.1; done
+start=$(date +%s%N)
+kill -INT $pid
+wait $pid || fail "Ctrl-C: it ended with $?"
+took=$((($(date +%s%N) - start) / 1000000))
+echo "Ctrl-C: ended with 0 after $took ms"
+[ "$took" -le 2000 ] || fail "that is more than 2 s"

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Modbus with others: pymodbus as a server of our client, pymodbus and mbpoll as clients of our server.
+. .ci/lib.sh
+
+need mbpoll mbpoll
+python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
+venv=$CI_WORK/venv
+run python3 -m venv "$venv"
+run retry "$venv/bin/pip" install --quiet --disable-pip-version-check 'pymodbus>=3.8,<4'
+examples
+
+run timeout 300 "$venv/bin/python" .ci/interop/modbus.py "$EXAMPLES/gateway"

@@ -1,0 +1,5 @@
+//! `patch_diff` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointstream_fuzz::targets::patch_diff(data));

@@ -1,0 +1,5 @@
+//! `points_filter` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointstream_fuzz::targets::points_filter(data));

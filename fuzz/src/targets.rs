@@ -1,0 +1,9 @@
+//! The targets: each takes any bytes and panics where something is wrong.
+
+mod modbus;
+mod patch;
+mod points;
+
+pub use modbus::{modbus_address, modbus_mbap, modbus_pdu};
+pub use patch::{patch_apply, patch_diff};
+pub use points::points_filter;

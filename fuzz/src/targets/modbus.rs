@@ -1,0 +1,179 @@
+use core::iter::once;
+
+use pointstream_modbus::data::Scalar;
+use pointstream_modbus::mbap::{ADU_LEN_MAX, Decoder, HEADER_LEN, Header, encode};
+use pointstream_modbus::pdu::{PDU_LEN_MAX, Request, Response};
+use pointstream_modbus::{Address, FrameError};
+
+use crate::split;
+
+type Frames = (Vec<(Header, Vec<u8>)>, Option<FrameError>);
+
+/// A stream of frames, cut anywhere: as found whole, as a plain reading of the guide finds it.
+///
+/// The first byte says how many bytes follow that are lengths of pieces; the rest is the stream.
+pub fn modbus_mbap(data: &[u8]) {
+    let Some((&count, rest)) = data.split_first() else { return };
+    let (lens, stream) = rest.split_at(usize::from(count % 16).min(rest.len()));
+    let whole = decode_all(once(stream));
+    assert_eq!(whole, reference(stream));
+    assert_eq!(decode_all(stream.chunks(1)), whole, "cut into bytes");
+    let mut rest = stream;
+    let mut pieces: Vec<&[u8]> = Vec::new();
+    for &len in lens {
+        let (piece, after) = rest.split_at(usize::from(len).min(rest.len()));
+        pieces.push(piece);
+        rest = after;
+    }
+    assert_eq!(decode_all(pieces.into_iter().chain(once(rest))), whole, "cut into pieces");
+    let mut again = Vec::new();
+    for (header, pdu) in &whole.0 {
+        let encoded = encode(*header, &mut again, |out| {
+            out.extend(pdu);
+            Ok::<_, ()>(())
+        });
+        assert_eq!(encoded, Ok(()));
+    }
+    assert!(stream.starts_with(&again), "encoded, the frames are the stream");
+}
+
+fn decode_all<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Frames {
+    let mut decoder = Decoder::new();
+    let mut frames = Vec::new();
+    for mut piece in pieces {
+        loop {
+            match decoder.decode(&mut piece) {
+                Ok(Some(frame)) => {
+                    assert!((1..=PDU_LEN_MAX).contains(&frame.pdu.len()));
+                    frames.push((frame.header, frame.pdu.to_vec()));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    assert_eq!(decoder.decode(&mut &[0; ADU_LEN_MAX][..]), Err(error));
+                    return (frames, Some(error));
+                }
+            }
+        }
+        assert!(piece.is_empty(), "bytes were left without need");
+    }
+    (frames, None)
+}
+
+/// What section 3.1.3 of the guide says, over a whole stream.
+fn reference(mut stream: &[u8]) -> Frames {
+    let mut frames = Vec::new();
+    loop {
+        let word = |at: usize| Some(u16::from_be_bytes([*stream.get(at)?, *stream.get(at + 1)?]));
+        match word(2) {
+            None | Some(0) => {}
+            Some(protocol) => return (frames, Some(FrameError::Protocol(protocol))),
+        }
+        let len = match word(4) {
+            None => return (frames, None),
+            Some(len @ 2..=254) => usize::from(len) + 6,
+            Some(len) => return (frames, Some(FrameError::Length(len))),
+        };
+        let (Some(transaction), Some(frame)) = (word(0), stream.get(..len)) else {
+            return (frames, None);
+        };
+        frames.push((Header { transaction, unit: frame[6] }, frame[HEADER_LEN..].to_vec()));
+        stream = &stream[len..];
+    }
+}
+
+/// Requests and responses: what decodes encodes to the same bytes, and a response is judged
+/// against a request without a panic.
+///
+/// The first byte is the length of the request, the rest is the response; all of it is taken as
+/// either as well.
+pub fn modbus_pdu(data: &[u8]) {
+    request(data);
+    response(data);
+    let Some((&len, rest)) = data.split_first() else { return };
+    let (asked, answered) = rest.split_at(usize::from(len).min(rest.len()));
+    request(asked);
+    response(answered);
+    if let (Ok(asked), Ok(answered)) = (Request::decode(asked), Response::decode(answered)) {
+        let _ = answered.check(asked.shape());
+    }
+}
+
+fn request(pdu: &[u8]) {
+    let request = match Request::decode(pdu) {
+        Ok(request) => request,
+        Err(error) => {
+            assert!((1..=3).contains(&error.exception().0), "{error}");
+            return;
+        }
+    };
+    assert!(pdu.len() <= PDU_LEN_MAX);
+    assert_eq!(request.function().code(), pdu[0]);
+    let mut again = vec![7];
+    assert_eq!(request.encode(&mut again), Ok(()));
+    assert_eq!(&again[1..], pdu);
+    match request {
+        Request::Read { count, start, .. } => {
+            assert!(u32::from(start) + u32::from(count) <= 0x1_0000);
+            assert!((1..=request.function().count_max()).contains(&count));
+        }
+        Request::WriteCoils { values, .. } => {
+            assert_eq!(values.iter().count(), usize::from(values.len()))
+        }
+        Request::WriteRegisters { values, .. } => assert_eq!(values.iter().count(), values.len()),
+        _ => {}
+    }
+    // What is echoed answers a write.
+    if pdu.len() >= 5 && !matches!(request, Request::Read { .. }) {
+        let echo = Response::decode(&pdu[..5]).expect("an echo is a response");
+        assert_eq!(echo.check(request.shape()), Ok(()));
+    }
+}
+
+fn response(pdu: &[u8]) {
+    let Ok(response) = Response::decode(pdu) else { return };
+    assert!(pdu.len() <= PDU_LEN_MAX);
+    let mut again = vec![7];
+    assert_eq!(response.encode(&mut again), Ok(()));
+    assert_eq!(&again[1..], pdu);
+    match response {
+        Response::Bits { bits, .. } => assert_eq!(bits.iter().count(), usize::from(bits.len())),
+        Response::Words { words, .. } => assert_eq!(words.iter().count(), words.len()),
+        _ => {}
+    }
+}
+
+/// The text of an address before the first 0 byte, registers behind it: what is shown of an address
+/// is the same address, and what it reads from registers is written back as it was read.
+pub fn modbus_address(data: &[u8]) {
+    let (text, registers) = split(data);
+    let Ok(text) = core::str::from_utf8(text) else { return };
+    let address = match text.parse::<Address>() {
+        Ok(address) => address,
+        Err(error) => return drop(error.to_string()),
+    };
+    assert_eq!(address.to_string().parse(), Ok(address.clone()), "{address}");
+    assert!(u32::from(address.start) + u32::from(address.count()) <= 0x1_0000);
+    assert_eq!(address.is_bool(), address.data.is_bit());
+
+    let words: Vec<u16> = registers
+        .chunks(2)
+        .map(|pair| u16::from_be_bytes([pair[0], pair[pair.len() - 1]]))
+        .collect();
+    let Ok(raw) = address.data.decode(&words) else {
+        return assert!(words.len() < usize::from(address.count()));
+    };
+    let encoded = address.data.encode(raw).expect("what was read can be written");
+    assert_eq!(encoded.as_slice().len(), usize::from(address.count()));
+    let again = address.data.decode(encoded.as_slice()).expect("as many registers");
+    assert!(alike(raw, again), "{raw:?} comes back as {again:?}");
+    // A scale may lead beyond the type: that is an error, not a panic.
+    let _ = address.data.encode(address.unscaled(address.scaled(raw)));
+    let _ = address.data.encode(address.unscaled(raw));
+}
+
+fn alike(a: Scalar, b: Scalar) -> bool {
+    match (a, b) {
+        (Scalar::Float(a), Scalar::Float(b)) if a.is_nan() => b.is_nan(),
+        _ => a == b,
+    }
+}
