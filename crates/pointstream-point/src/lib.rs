@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod convert;
 mod cur;
 pub mod duration;
 mod fault;
@@ -25,6 +26,10 @@ mod tuning;
 mod unit;
 mod value;
 
+pub use convert::{
+    Convert, ConvertCache, ConvertContext, ConvertError, ConvertFault, EnumDef, EnumDefs,
+    EnumError, Expected,
+};
 pub use cur::{Cur, CurState};
 pub use fault::{Fault, FaultKind};
 pub use id::{Id, IdError, PointKey};

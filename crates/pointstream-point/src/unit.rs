@@ -43,6 +43,13 @@ impl Unit {
         index.and_then(|index| NonZeroU16::new(index + 1)).map(Self).ok_or(UnitError::Unknown)
     }
 
+    /// Every unit of the database, in its order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..=table::UNITS.len())
+            .filter_map(|at| u16::try_from(at).ok().and_then(NonZeroU16::new))
+            .map(Self)
+    }
+
     /// The preferred symbol, such as `°C`.
     pub fn symbol(self) -> &'static str {
         self.def().ids.last().copied().unwrap_or_default()
