@@ -3,6 +3,7 @@ use core::num::NonZeroU16;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+mod arithmetic;
 #[expect(clippy::approx_constant, reason = "the database's own digits")]
 mod table;
 
@@ -33,6 +34,15 @@ pub enum UnitError {
     /// The two units measure different things.
     #[error("units of different quantities: {0} and {1}")]
     Quantity(Unit, Unit),
+    /// Two numbers of these units cannot be added.
+    #[error("cannot add a number in {1} to one in {0}")]
+    Sum(Unit, Unit),
+    /// No unit of the database is the product of the two.
+    #[error("no unit is the product of {0} and {1}")]
+    Product(Unit, Unit),
+    /// No unit of the database is the quotient of the two.
+    #[error("no unit is the quotient of {0} and {1}")]
+    Quotient(Unit, Unit),
 }
 
 impl Unit {
@@ -110,6 +120,8 @@ impl<'de> Deserialize<'de> for Unit {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -122,6 +134,26 @@ mod tests {
         }
         assert!(table::INDEX.is_sorted_by(|a, b| a.0.as_bytes() < b.0.as_bytes()));
         assert_eq!(Unit::parse("furlongs"), Err(UnitError::Unknown));
+    }
+
+    #[test]
+    fn every_unit_is_that_of_libhaystack() {
+        let lines = include_str!("../tests/vectors/units.tsv").lines();
+        let rows: Vec<_> = lines.filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(rows.len(), table::UNITS.len());
+        for (row, def) in rows.iter().zip(table::UNITS) {
+            let [ids, quantity, dimension, scale, offset] = *row.split('\t').collect::<Vec<_>>()
+            else {
+                panic!("{row}")
+            };
+            let ours = def.ids.iter().filter(|id| **id != "〒");
+            assert!(ids.split(' ').eq(ours.copied()), "{row}");
+            assert_eq!(quantity, def.quantity, "{row}");
+            let exponents = dimension.split(' ').map(|text| text.parse().unwrap());
+            assert_eq!(exponents.collect::<Vec<i8>>(), def.dimension, "{row}");
+            assert_eq!(scale.parse(), Ok(def.scale), "{row}");
+            assert_eq!(offset.parse(), Ok(def.offset), "{row}");
+        }
     }
 
     #[test]
