@@ -19,6 +19,7 @@ mod fault;
 mod id;
 mod kind;
 mod now;
+mod priority;
 mod spec;
 mod status;
 mod tags;
@@ -35,6 +36,9 @@ pub use fault::{Fault, FaultKind};
 pub use id::{Id, IdError, PointKey};
 pub use kind::{Kind, UnknownKind};
 pub use now::Now;
+pub use priority::{
+    Effective, Level, LevelError, LevelWrite, PriorityArray, PriorityError, PriorityRow, Written,
+};
 pub use spec::{PointSpec, RangeError};
 pub use status::{Status, UnknownStatus};
 pub use tags::{Tag, Tags};
