@@ -26,6 +26,7 @@ mod tags;
 mod tuning;
 mod unit;
 mod value;
+mod write;
 
 pub use convert::{
     Convert, ConvertCache, ConvertContext, ConvertError, ConvertFault, EnumDef, EnumDefs,
@@ -45,3 +46,4 @@ pub use tags::{Tag, Tags};
 pub use tuning::Tuning;
 pub use unit::{Unit, UnitError};
 pub use value::{DateTime, Value};
+pub use write::{Write, WriteCause, WriteInfo, WriteState};
