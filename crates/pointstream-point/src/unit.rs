@@ -84,13 +84,31 @@ impl Unit {
         if from.quantity != into.quantity || from.dimension != into.dimension {
             return Err(UnitError::Quantity(self, to));
         }
-        Ok((value * from.scale + from.offset - into.offset) / into.scale)
+        let offset = from.offset - into.offset;
+        if offset == 0.0 {
+            return Ok(value * from.scale / into.scale);
+        }
+        // The database rounds 5/9 K; to let 0 °C be 32 °F, the zeros are taken as far apart as they
+        // are by definition, counted in the unit in which that is a short decimal.
+        Ok(match (short(offset / from.scale), short(offset / into.scale)) {
+            (Some(before), _) => (value + before) * from.scale / into.scale,
+            (None, Some(after)) => value * from.scale / into.scale + after,
+            (None, None) => (value * from.scale + offset) / into.scale,
+        })
     }
 
     fn def(self) -> &'static UnitDef {
         // An index only comes from `parse`, which takes it from the table itself.
         &table::UNITS[usize::from(self.0.get() - 1)]
     }
+}
+
+/// The decimal number of at most four places that `x` is but for rounding.
+fn short(x: f64) -> Option<f64> {
+    const PLACES: f64 = 1e4;
+    const TOLERANCE: f64 = 1e-9;
+    let near = (x * PLACES + if x < 0.0 { -0.5 } else { 0.5 }) as i64 as f64 / PLACES;
+    ((near - x).abs() < TOLERANCE).then_some(near)
 }
 
 impl fmt::Display for Unit {
@@ -159,8 +177,22 @@ mod tests {
     #[test]
     fn temperatures_convert_through_their_offsets() {
         let (celsius, fahrenheit) = (Unit::parse("°C").unwrap(), Unit::parse("°F").unwrap());
-        let boiling = celsius.convert(100.0, fahrenheit).unwrap();
-        assert!((boiling - 212.0).abs() < 1e-9, "{boiling}");
+        let kelvin = Unit::parse("K").unwrap();
+        for (c, f, k) in [
+            (100.0, 212.0, 373.15),
+            (0.0, 32.0, 273.15),
+            (-40.0, -40.0, 233.15),
+            (-50.0, -58.0, 223.15),
+            (25.0, 77.0, 298.15),
+        ] {
+            assert_eq!(celsius.convert(c, fahrenheit), Ok(f));
+            assert!((celsius.convert(c, kelvin).unwrap() - k).abs() < 1e-13);
+            assert!((fahrenheit.convert(f, celsius).unwrap() - c).abs() < 1e-13);
+            assert!((kelvin.convert(k, celsius).unwrap() - c).abs() < 1e-13);
+            assert!((fahrenheit.convert(f, kelvin).unwrap() - k).abs() < 1e-13);
+            assert!((kelvin.convert(k, fahrenheit).unwrap() - f).abs() < 1e-12);
+        }
+        assert_eq!(fahrenheit.convert(212.0, celsius), Ok(100.0));
         assert_eq!(celsius.symbol(), "°C");
         assert_eq!(celsius.name(), "celsius");
         let kilowatt = Unit::parse("kW").unwrap();

@@ -210,6 +210,7 @@ fn numbers_58_to_64_convert_units() {
         check(&with_unit(55.0, "°F"), &format!("as({unit})"), &with_unit(55.0, unit));
     }
     check(&number(5.0), "km=>m + 13", &with_unit(5013.0, "m"));
+    assert_eq!(apply("°C => °F", &number(0.0)), Ok(with_unit(32.0, "°F")), "exactly");
     check(&number(5.0), "celsius => kelvin", &with_unit(278.15, "K"));
     assert_eq!(fault("°C => °F", &with_unit(1.0, "kW")), "expected a number in °C, not in kW",);
     assert_eq!(fault("°C => kW", &number(1.0)), "units of different quantities: °C and kW",);
