@@ -52,9 +52,10 @@ use step::Step;
 ///
 /// Where Haxall's own reading is an oversight, this one differs: text right before or after a
 /// quoted text is refused rather than lost or joined; a quoted `)` or `,` is text and not the end of
-/// an argument; a `/` before `°` belongs to a unit's name (`psi/°F`); a shift is by 0 to 63 bits; the
+/// an argument; quoted text behind `?:` is text whatever it says; an argument of nothing at all is
+/// refused, `''` being the empty text; a `/` before `°` belongs to a unit's name (`psi/°F`); a shift is by 0 to 63 bits; the
 /// text to replace is not empty and the first range of `reset` not either; a number between two
-/// codes of an enum has no name; and the canonical texts of `as` and `strReplace` name their
+/// codes of an enum has no name; the thermistors 3.3k and 47k are unknown; and the canonical texts of `as` and `strReplace` name their
 /// arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convert(Box<[Step]>);
