@@ -3,7 +3,9 @@
 //! A *point* is one sensor, setpoint or command of an external system. This crate holds what every
 //! other crate says about points: [`Value`] and [`Unit`], [`Status`] and [`Fault`], [`Id`],
 //! [`PointKey`] and [`Tags`], the [`Tuning`] that points share, the [`PointSpec`] that a
-//! configuration gives, and [`CurState`], the state machine of a point's current value.
+//! configuration gives, the [`Pipeline`] of [`Convert`]s through which a point's values go, the
+//! [`PriorityArray`] of a writable point, and the state machines of its current value,
+//! [`CurState`], and of its writes, [`WriteState`].
 //!
 //! `no_std` with `alloc`. Times are values: an [`Instant`](pointstream_time::Instant) for delays, a
 //! [`jiff::Timestamp`] for what is shown, both in a [`Now`].
@@ -12,27 +14,42 @@
 
 extern crate alloc;
 
+mod convert;
 mod cur;
 pub mod duration;
+mod facet;
 mod fault;
 mod id;
 mod kind;
 mod now;
+mod pipeline;
+mod priority;
 mod spec;
 mod status;
 mod tags;
 mod tuning;
 mod unit;
 mod value;
+mod write;
 
+pub use convert::{
+    Convert, ConvertCache, ConvertContext, ConvertError, ConvertFault, EnumDef, EnumDefs,
+    EnumError, Expected,
+};
 pub use cur::{Cur, CurState};
+pub use facet::{Facet, FacetFaults, TagCheck};
 pub use fault::{Fault, FaultKind};
 pub use id::{Id, IdError, PointKey};
 pub use kind::{Kind, UnknownKind};
 pub use now::Now;
+pub use pipeline::Pipeline;
+pub use priority::{
+    Effective, Level, LevelError, LevelWrite, PriorityArray, PriorityError, PriorityRow, Written,
+};
 pub use spec::{PointSpec, RangeError};
 pub use status::{Status, UnknownStatus};
 pub use tags::{Tag, Tags};
 pub use tuning::Tuning;
 pub use unit::{Unit, UnitError};
 pub use value::{DateTime, Value};
+pub use write::{Write, WriteCause, WriteInfo, WriteState};

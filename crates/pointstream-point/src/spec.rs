@@ -19,6 +19,14 @@ pub struct PointSpec {
     pub cur: Option<Box<str>>,
     /// The address to write to, if it can be written.
     pub write: Option<Box<str>>,
+    /// The convert of readings, as its text.
+    pub cur_convert: Option<Box<str>>,
+    /// The convert of what is written to the device, as its text.
+    pub write_convert: Option<Box<str>>,
+    /// The convert of the device's history, as its text.
+    pub his_convert: Option<Box<str>>,
+    /// The number that is added to readings once they are converted.
+    pub cur_calibration: Option<Value>,
     /// The least number that may be written.
     pub min: Option<f64>,
     /// The greatest number that may be written.
@@ -43,6 +51,10 @@ impl PointSpec {
             unit: None,
             cur: None,
             write: None,
+            cur_convert: None,
+            write_convert: None,
+            his_convert: None,
+            cur_calibration: None,
             min: None,
             max: None,
             step: None,

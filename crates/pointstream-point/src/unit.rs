@@ -3,6 +3,7 @@ use core::num::NonZeroU16;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+mod arithmetic;
 #[expect(clippy::approx_constant, reason = "the database's own digits")]
 mod table;
 
@@ -33,6 +34,15 @@ pub enum UnitError {
     /// The two units measure different things.
     #[error("units of different quantities: {0} and {1}")]
     Quantity(Unit, Unit),
+    /// Two numbers of these units cannot be added.
+    #[error("cannot add a number in {1} to one in {0}")]
+    Sum(Unit, Unit),
+    /// No unit of the database is the product of the two.
+    #[error("no unit is the product of {0} and {1}")]
+    Product(Unit, Unit),
+    /// No unit of the database is the quotient of the two.
+    #[error("no unit is the quotient of {0} and {1}")]
+    Quotient(Unit, Unit),
 }
 
 impl Unit {
@@ -41,6 +51,13 @@ impl Unit {
         let found = table::INDEX.binary_search_by(|(other, _)| other.as_bytes().cmp(id.as_bytes()));
         let index = found.ok().and_then(|at| table::INDEX.get(at)).map(|&(_, index)| index);
         index.and_then(|index| NonZeroU16::new(index + 1)).map(Self).ok_or(UnitError::Unknown)
+    }
+
+    /// Every unit of the database, in its order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..=table::UNITS.len())
+            .filter_map(|at| u16::try_from(at).ok().and_then(NonZeroU16::new))
+            .map(Self)
     }
 
     /// The preferred symbol, such as `°C`.
@@ -67,13 +84,31 @@ impl Unit {
         if from.quantity != into.quantity || from.dimension != into.dimension {
             return Err(UnitError::Quantity(self, to));
         }
-        Ok((value * from.scale + from.offset - into.offset) / into.scale)
+        let offset = from.offset - into.offset;
+        if offset == 0.0 {
+            return Ok(value * from.scale / into.scale);
+        }
+        // The database rounds 5/9 K; to let 0 °C be 32 °F, the zeros are taken as far apart as they
+        // are by definition, counted in the unit in which that is a short decimal.
+        Ok(match (short(offset / from.scale), short(offset / into.scale)) {
+            (Some(before), _) => (value + before) * from.scale / into.scale,
+            (None, Some(after)) => value * from.scale / into.scale + after,
+            (None, None) => (value * from.scale + offset) / into.scale,
+        })
     }
 
     fn def(self) -> &'static UnitDef {
         // An index only comes from `parse`, which takes it from the table itself.
         &table::UNITS[usize::from(self.0.get() - 1)]
     }
+}
+
+/// The decimal number of at most four places that `x` is but for rounding.
+fn short(x: f64) -> Option<f64> {
+    const PLACES: f64 = 1e4;
+    const TOLERANCE: f64 = 1e-9;
+    let near = (x * PLACES + if x < 0.0 { -0.5 } else { 0.5 }) as i64 as f64 / PLACES;
+    ((near - x).abs() < TOLERANCE).then_some(near)
 }
 
 impl fmt::Display for Unit {
@@ -103,6 +138,8 @@ impl<'de> Deserialize<'de> for Unit {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     #[test]
@@ -118,10 +155,44 @@ mod tests {
     }
 
     #[test]
+    fn every_unit_is_that_of_libhaystack() {
+        let lines = include_str!("../tests/vectors/units.tsv").lines();
+        let rows: Vec<_> = lines.filter(|line| !line.starts_with('#')).collect();
+        assert_eq!(rows.len(), table::UNITS.len());
+        for (row, def) in rows.iter().zip(table::UNITS) {
+            let [ids, quantity, dimension, scale, offset] = *row.split('\t').collect::<Vec<_>>()
+            else {
+                panic!("{row}")
+            };
+            let ours = def.ids.iter().filter(|id| **id != "〒");
+            assert!(ids.split(' ').eq(ours.copied()), "{row}");
+            assert_eq!(quantity, def.quantity, "{row}");
+            let exponents = dimension.split(' ').map(|text| text.parse().unwrap());
+            assert_eq!(exponents.collect::<Vec<i8>>(), def.dimension, "{row}");
+            assert_eq!(scale.parse(), Ok(def.scale), "{row}");
+            assert_eq!(offset.parse(), Ok(def.offset), "{row}");
+        }
+    }
+
+    #[test]
     fn temperatures_convert_through_their_offsets() {
         let (celsius, fahrenheit) = (Unit::parse("°C").unwrap(), Unit::parse("°F").unwrap());
-        let boiling = celsius.convert(100.0, fahrenheit).unwrap();
-        assert!((boiling - 212.0).abs() < 1e-9, "{boiling}");
+        let kelvin = Unit::parse("K").unwrap();
+        for (c, f, k) in [
+            (100.0, 212.0, 373.15),
+            (0.0, 32.0, 273.15),
+            (-40.0, -40.0, 233.15),
+            (-50.0, -58.0, 223.15),
+            (25.0, 77.0, 298.15),
+        ] {
+            assert_eq!(celsius.convert(c, fahrenheit), Ok(f));
+            assert!((celsius.convert(c, kelvin).unwrap() - k).abs() < 1e-13);
+            assert!((fahrenheit.convert(f, celsius).unwrap() - c).abs() < 1e-13);
+            assert!((kelvin.convert(k, celsius).unwrap() - c).abs() < 1e-13);
+            assert!((fahrenheit.convert(f, kelvin).unwrap() - k).abs() < 1e-13);
+            assert!((kelvin.convert(k, fahrenheit).unwrap() - f).abs() < 1e-12);
+        }
+        assert_eq!(fahrenheit.convert(212.0, celsius), Ok(100.0));
         assert_eq!(celsius.symbol(), "°C");
         assert_eq!(celsius.name(), "celsius");
         let kilowatt = Unit::parse("kW").unwrap();

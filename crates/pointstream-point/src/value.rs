@@ -8,6 +8,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::convert::number;
 use crate::{Kind, Unit};
 
 /// A point's value.
@@ -108,6 +109,20 @@ impl Value {
                 unit_a == unit_b && (a == b || (a.is_nan() && b.is_nan()))
             }
             _ => self == other,
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    /// As Haystack shows it: `null`, `NA`, `true`, `1.23ft`, the text itself.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Na => f.write_str("NA"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(number, unit) => number::write(f, *number, *unit),
+            Self::Str(text) => f.write_str(text),
+            Self::DateTime(value) => write!(f, "{value} {}", value.tz),
         }
     }
 }

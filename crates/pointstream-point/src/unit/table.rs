@@ -1,7 +1,8 @@
 //! The Project Haystack unit database as data.
 //!
 //! Generated from the npm package `haystack-units` 2.0.8 (Copyright (c) 2021 J2 Innovations, BSD-3-Clause,
-//! see `NOTICE` in this crate), which renders `units.txt` of Project Haystack.
+//! see `NOTICE` in this crate), which renders `units.txt` of Project Haystack; the sign of the tenge, which
+//! the package has in its former form alone, is that of crate `libhaystack` 4.1.0 beside it.
 
 use super::UnitDef;
 
@@ -172,7 +173,7 @@ pub(super) static UNITS: &[UnitDef] = &[
     UnitDef { ids: &["taka", "BDT", "৳"], quantity: "currency", dimension: [0, 0, 0, 0, 0, 0, 0], scale: 1.0, offset: 0.0 },
     UnitDef { ids: &["tala", "WST"], quantity: "currency", dimension: [0, 0, 0, 0, 0, 0, 0], scale: 1.0, offset: 0.0 },
     UnitDef { ids: &["tanzanian_shilling", "TZS"], quantity: "currency", dimension: [0, 0, 0, 0, 0, 0, 0], scale: 1.0, offset: 0.0 },
-    UnitDef { ids: &["tenge", "KZT", "〒"], quantity: "currency", dimension: [0, 0, 0, 0, 0, 0, 0], scale: 1.0, offset: 0.0 },
+    UnitDef { ids: &["tenge", "KZT", "〒", "₸"], quantity: "currency", dimension: [0, 0, 0, 0, 0, 0, 0], scale: 1.0, offset: 0.0 },
     UnitDef { ids: &["trinidad_and_tobago_dollar", "TTD"], quantity: "currency", dimension: [0, 0, 0, 0, 0, 0, 0], scale: 1.0, offset: 0.0 },
     UnitDef { ids: &["tugrik", "MNT", "₮"], quantity: "currency", dimension: [0, 0, 0, 0, 0, 0, 0], scale: 1.0, offset: 0.0 },
     UnitDef { ids: &["tunisian_dinar", "TND"], quantity: "currency", dimension: [0, 0, 0, 0, 0, 0, 0], scale: 1.0, offset: 0.0 },
@@ -654,6 +655,6 @@ pub(super) static INDEX: &[(&str, u16)] = &[
     ("µg/m³", 199), ("µm", 303), ("µs", 390), ("ƒ", 33), ("ΔK", 387), ("Δ°C", 386), ("Δ°F", 385), ("Ω", 214),
     ("Ωm", 219), ("ЅМ", 152), ("КМ", 94), ("ден", 66), ("лв", 48), ("ман", 35), ("Դ", 32), ("৳", 161), ("฿", 38),
     ("ლ", 99), ("₡", 60), ("₤", 168), ("₦", 117), ("₨", 128), ("₩", 153), ("₪", 121), ("₫", 70), ("€", 74), ("₭", 93),
-    ("₮", 166), ("₱", 131), ("₲", 80), ("₴", 84), ("₵", 53), ("₹", 86), ("Ω", 214), ("Ωm", 219), ("〒", 164),
+    ("₮", 166), ("₱", 131), ("₲", 80), ("₴", 84), ("₵", 53), ("₸", 164), ("₹", 86), ("Ω", 214), ("Ωm", 219), ("〒", 164),
     ("元", 57),
 ];
