@@ -16,6 +16,7 @@ One line for each check; the exit code is 0 where all of them hold.
 
 import json
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -38,6 +39,8 @@ def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     gateway = sys.argv[1]
+    # What was started is ended on this way out as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory() as folder:
         of_our_client(gateway, Path(folder))
     with served(gateway, "--listen", "127.0.0.1:0") as (url, devices):

@@ -9,7 +9,7 @@ examples
 
 run .ci/gateway start "$CI_WORK/console" "$EXAMPLES/gateway" --listen 127.0.0.1:0
 code=0
-run timeout 600 node .ci/browser/console.mjs "$(cat "$CI_WORK/console/url")" "$CI_ARTEFACTS" \
+run timeout --foreground 600 node .ci/browser/console.mjs "$(cat "$CI_WORK/console/url")" "$CI_ARTEFACTS" \
     --restart-cmd ".ci/gateway restart '$CI_WORK/console'" || code=$?
 [ "$code" -eq 0 ] || { tail -n 40 "$CI_WORK/console/log"; fail "the console fails ($code)"; }
 run .ci/gateway stop "$CI_WORK/console"

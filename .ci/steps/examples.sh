@@ -7,21 +7,21 @@ gateway=$EXAMPLES/gateway
 out=$CI_WORK/examples.out
 err=$CI_WORK/examples.err
 
-run timeout 30 "$EXAMPLES/custom_driver" | tee "$out"
+run timeout --foreground 30 "$EXAMPLES/custom_driver" | tee "$out"
 [ "$(grep -c table.die "$out")" -ge 1 ] || fail "custom_driver shows no die"
 
-run timeout 10 "$gateway" --help | grep -q -- --print-config || fail "--help names no options"
-run timeout 10 "$gateway" --version
-timeout 10 "$gateway" --print-config >"$CI_WORK/gateway.toml"
+run timeout --foreground 10 "$gateway" --help | grep -q -- --print-config || fail "--help names no options"
+run timeout --foreground 10 "$gateway" --version
+timeout --foreground 10 "$gateway" --print-config >"$CI_WORK/gateway.toml"
 run diff "$CI_WORK/gateway.toml" examples/gateway.toml
-run timeout 10 "$gateway" --check
-run timeout 10 "$gateway" --check --config examples/gateway.toml
+run timeout --foreground 10 "$gateway" --check
+run timeout --foreground 10 "$gateway" --check --config examples/gateway.toml
 
 # refused TEXT ARGUMENT...: it ends with a failure and one clear line that has TEXT in it.
 refused() {
     local text=$1 code=0
     shift
-    timeout 10 "$gateway" "$@" >"$out" 2>"$err" || code=$?
+    timeout --foreground 10 "$gateway" "$@" >"$out" 2>"$err" || code=$?
     cat "$err"
     [ "$code" -eq 1 ] || fail "gateway $* ended with $code"
     [ "$(grep -c '^gateway: ' "$err")" -eq 1 ] || fail "not one clear line"
@@ -46,7 +46,7 @@ fi
 run .ci/gateway start "$CI_WORK/gateway" "$gateway" "${args[@]}"
 cat "$CI_WORK/gateway/out"
 url=$(cat "$CI_WORK/gateway/url")
-run timeout 30 "$EXAMPLES/minimal" | tee "$out"
+run timeout --foreground 30 "$EXAMPLES/minimal" | tee "$out"
 grep -q meter.power "$out" || fail "minimal shows no power"
 python3 - "$url" <<'END'
 import sys, urllib.request

@@ -9,4 +9,4 @@ run python3 -m venv "$venv"
 run retry "$venv/bin/pip" install --quiet --disable-pip-version-check 'pymodbus>=3.8,<4'
 examples
 
-run timeout 300 "$venv/bin/python" .ci/interop/modbus.py "$EXAMPLES/gateway"
+run timeout --foreground 300 "$venv/bin/python" .ci/interop/modbus.py "$EXAMPLES/gateway"

@@ -2,7 +2,7 @@ use core::iter::once;
 
 use pointstream_modbus::data::Scalar;
 use pointstream_modbus::mbap::{ADU_LEN_MAX, Decoder, HEADER_LEN, Header, encode};
-use pointstream_modbus::pdu::{PDU_LEN_MAX, Request, Response};
+use pointstream_modbus::pdu::{PDU_LEN_MAX, READ_BITS_MAX, READ_REGISTERS_MAX, Request, Response};
 use pointstream_modbus::{Address, FrameError};
 
 use crate::split;
@@ -136,8 +136,14 @@ fn response(pdu: &[u8]) {
     assert_eq!(response.encode(&mut again), Ok(()));
     assert_eq!(&again[1..], pdu);
     match response {
-        Response::Bits { bits, .. } => assert_eq!(bits.iter().count(), usize::from(bits.len())),
-        Response::Words { words, .. } => assert_eq!(words.iter().count(), words.len()),
+        Response::Bits { bits, .. } => {
+            assert!((8..=READ_BITS_MAX).contains(&bits.len()));
+            assert_eq!(bits.iter().count(), usize::from(bits.len()));
+        }
+        Response::Words { words, .. } => {
+            assert!((1..=usize::from(READ_REGISTERS_MAX)).contains(&words.len()));
+            assert_eq!(words.iter().count(), words.len());
+        }
         _ => {}
     }
 }

@@ -39,9 +39,21 @@ fn matches(filter: &Filter) -> Vec<bool> {
     ENTRIES.iter().map(|entry| filter.matches(entry)).collect()
 }
 
-/// At least as deep as the parentheses nest.
+/// How deep parentheses nest, those in strings aside.
 fn depth(text: &str) -> usize {
-    text.matches('(').count()
+    let (mut depth, mut deepest, mut quoted) = (0usize, 0, false);
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => quoted = !quoted,
+            '\\' if quoted => drop(chars.next()),
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
