@@ -490,6 +490,9 @@ impl Connector {
     fn on_bind(&mut self, points: Vec<PointDef>) {
         for point in points {
             let slot = point.key.slot;
+            if let Some(before) = self.shard.key_in(self.config.shard, slot) {
+                self.on_unbind(vec![before]);
+            }
             self.to_bind.extend(self.shard.insert(point, self.now.wall));
             self.shard.show(slot, self.over().as_ref(), self.now.wall);
         }

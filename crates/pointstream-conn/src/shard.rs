@@ -287,6 +287,12 @@ impl Shard {
         self.keyed(shard).map(|(key, _)| key).collect()
     }
 
+    /// The key of the point in a slot.
+    pub(crate) fn key_in(&self, shard: u32, slot: u32) -> Option<PointKey> {
+        let taken = self.slots.get(slot as usize)?.as_ref()?;
+        Some(PointKey { shard, slot, generation: taken.generation })
+    }
+
     /// When the last reading of a point arrived.
     pub(crate) fn updated(&self, key: PointKey) -> Option<Instant> {
         self.slot(key).and_then(|slot| slot.cur.updated())

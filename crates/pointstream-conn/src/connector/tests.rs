@@ -606,3 +606,16 @@ fn what_a_driver_says_of_writes_between_them_is_not_held_against_the_next() {
     sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
     assert_eq!(sim.written, [(1, Ok(()))]);
 }
+
+#[test]
+fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
+    let mut sim = Sim::watched(1, 10, 300);
+    sim.machine
+        .handle(Now::simulated(at(0)), Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    let mut fresh = point(0, &tuning("t", 10, 300));
+    fresh.key.generation = 2;
+    sim.log.clear();
+    sim.input(Input::Bind(vec![fresh]));
+    assert_eq!(sim.written, [(1, Err(Fault::permanent("the point is gone")))]);
+    assert_eq!(sim.names(), ["unbind", "bind"]);
+}
