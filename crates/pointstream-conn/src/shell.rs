@@ -127,15 +127,25 @@ impl Handle {
     }
 
     /// Writes a value to a point and waits until the device took it or it failed. The value is
-    /// expected to be checked against the point already.
+    /// expected to be checked against the point already. Waiting does not keep the connector from
+    /// ending, as a handle does.
     ///
     /// # Cancel safety
     ///
     /// If this is dropped the write may still happen; its outcome is then not known.
-    pub async fn write(&self, key: PointKey, value: Value) -> Result<(), Fault> {
-        let (sender, receiver) = oneshot::channel();
-        self.send(Command::Write(Write::new(key, value), sender)).await;
-        receiver.await.unwrap_or_else(|_| Err(Fault::down("the connector has ended")))
+    pub fn write(
+        &self,
+        key: PointKey,
+        value: Value,
+    ) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
+        let commands = self.commands.clone();
+        async move {
+            let (sender, receiver) = oneshot::channel();
+            // Where the connector has ended, the sender is dropped with the command.
+            let _ = commands.send(Command::Write(Write::new(key, value), sender)).await;
+            drop(commands);
+            receiver.await.unwrap_or_else(|_| Err(Fault::down("the connector has ended")))
+        }
     }
 
     /// The counters of polling.

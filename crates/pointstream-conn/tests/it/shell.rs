@@ -201,3 +201,18 @@ async fn a_silent_device_does_not_hold_up_the_end() {
     let ended = tokio::time::timeout(Duration::from_secs(2), bench.tasks.join_next()).await;
     ended.unwrap().unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_write_under_way_does_not_hold_up_the_end() {
+    let Bench { device, handle, mut tasks, .. } = bench(polled(), |_| {}).await;
+    device.set_mood(Mood::Silent);
+    let writing = handle.write(key(0), Value::number(5.0));
+    let end = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        drop(handle);
+        tokio::time::timeout(Duration::from_secs(2), tasks.join_next()).await
+    };
+    let (written, ended) = tokio::join!(writing, end);
+    assert_eq!(written, Err(Fault::down("the connector has ended")));
+    ended.unwrap().unwrap().unwrap();
+}

@@ -188,16 +188,16 @@ impl Shared {
 
     /// Writes a value to a point.
     pub(crate) async fn write(&self, id: &Id, value: Value) -> Result<Value, WriteError> {
-        let (key, handle, value) = {
+        let (writing, value) = {
             let state = self.lock();
             let found = state.points.find(id.as_str());
             let (key, entry) = found.ok_or_else(|| WriteError::UnknownPoint(id.clone()))?;
             let value = entry.spec.check_write(value)?;
             let conn = state.conns.get(&entry.conn);
             let conn = conn.ok_or_else(|| WriteError::UnknownPoint(id.clone()))?;
-            (key, conn.handle.clone(), value)
+            (conn.handle.write(key, value.clone()), value)
         };
-        handle.write(key, value.clone()).await?;
+        writing.await?;
         Ok(value)
     }
 
