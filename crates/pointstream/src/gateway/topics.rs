@@ -27,7 +27,9 @@ impl TopicState {
             return;
         }
         let edited = hub.edit(id.as_str(), |edit| {
-            mine().map(|(&row, text)| edit.set(row, text)).find_map(Result::err)
+            let errors = mine().filter_map(|(&row, text)| edit.set(row, text).err());
+            // All of them are set; the last of the errors stands for the others.
+            errors.last()
         });
         match edited {
             Ok((None, _)) => {}

@@ -1,7 +1,7 @@
 use core::time::Duration;
 
 use pointstream::TopicConfig;
-use pointstream::point::{Fault, RangeError, Tuning};
+use pointstream::point::{Fault, Kind, RangeError, Tuning, Value};
 use pointstream::{ApplyError, WriteError};
 use pointstream_test::Mood;
 
@@ -266,4 +266,21 @@ fn two_gateways_live_in_one_process_on_runtimes_of_either_flavour() {
     current.enable_all().build().unwrap().block_on(live());
     let mut multi = tokio::runtime::Builder::new_multi_thread();
     multi.worker_threads(2).enable_all().build().unwrap().block_on(live());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_too_long_leaves_the_others_in_their_topic() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", Value::str("short"));
+    bench.a.set("a.2", number(1.0));
+    let mut text = point("a.1");
+    text.kind = Kind::Str;
+    let connector = connector("a", &[]).with_point(text).with_point(point("a.2"));
+    bench.gateway.apply(config([connector])).await.unwrap();
+    let mut reader = bench.reader("plant");
+    reader.until("a.2", "val", 1).await;
+    bench.a.set("a.1", Value::str("x".repeat(17 << 20)));
+    bench.a.set("a.2", number(2.0));
+    reader.until("a.2", "val", 2).await;
+    assert_eq!(reader.document["a.1"]["val"], "short");
 }
