@@ -201,21 +201,36 @@ impl Shared {
         Ok(value)
     }
 
-    /// Tells connectors which of their points are watched from now on, or no longer.
-    pub(super) async fn tell_watched(&self, keys: Vec<PointKey>, watched: bool) {
-        let by_conn = {
-            let state = self.lock();
-            let mut by_conn: BTreeMap<&Id, Vec<PointKey>> = BTreeMap::new();
-            for key in keys {
-                if let Some(entry) = state.points.get(key) {
-                    by_conn.entry(&entry.conn).or_default().push(key);
+    /// Tells connectors which of these points are watched and which are not.
+    ///
+    /// Several tasks may be telling at a time, and one may be overtaken by another. So each looks
+    /// again after it has told: whoever comes last tells what holds.
+    pub(super) async fn tell_watched(&self, mut keys: Vec<PointKey>) {
+        while !keys.is_empty() {
+            let by_conn = {
+                let state = self.lock();
+                let mut by_conn: BTreeMap<(&Id, bool), Vec<PointKey>> = BTreeMap::new();
+                for key in keys.drain(..) {
+                    if let Some(entry) = state.points.get(key) {
+                        let watched = state.watches.is_watched(key);
+                        by_conn.entry((&entry.conn, watched)).or_default().push(key);
+                    }
                 }
+                let with_handle = |((id, watched), keys)| {
+                    Some((state.conns.get(id)?.handle.clone(), watched, keys))
+                };
+                by_conn.into_iter().filter_map(with_handle).collect::<Vec<_>>()
+            };
+            for (handle, watched, told) in by_conn {
+                match watched {
+                    true => handle.watch(told.clone()).await,
+                    false => handle.unwatch(told.clone()).await,
+                }
+                let state = self.lock();
+                keys.extend(
+                    told.into_iter().filter(|&key| state.watches.is_watched(key) != watched),
+                );
             }
-            let with_handle = |(id, keys)| Some((state.conns.get(id)?.handle.clone(), keys));
-            by_conn.into_iter().filter_map(with_handle).collect::<Vec<_>>()
-        };
-        for (handle, keys) in by_conn {
-            if watched { handle.watch(keys).await } else { handle.unwatch(keys).await }
         }
     }
 

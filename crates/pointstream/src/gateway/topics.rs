@@ -42,7 +42,7 @@ impl TopicState {
 /// Makes the topics what the configuration says. Gives those that are different.
 pub(super) async fn apply(shared: &Shared, configs: &[TopicConfig]) -> Result<Vec<Id>, ApplyError> {
     let mut changed = BTreeSet::new();
-    let (mut watched, mut unwatched) = (Vec::new(), Vec::new());
+    let mut moved = Vec::new();
     {
         let mut guard = shared.lock();
         let state = &mut *guard;
@@ -51,7 +51,7 @@ pub(super) async fn apply(shared: &Shared, configs: &[TopicConfig]) -> Result<Ve
         for id in gone {
             if let Some(topic) = state.topics.remove(&id) {
                 let freed = topic.watch.map(|watch| state.watches.close(watch));
-                unwatched.extend(freed.and_then(Result::ok).unwrap_or_default());
+                moved.extend(freed.and_then(Result::ok).unwrap_or_default());
             }
             // One that is gone already is what is wanted.
             let _ = shared.hub.remove(id.as_str());
@@ -61,13 +61,10 @@ pub(super) async fn apply(shared: &Shared, configs: &[TopicConfig]) -> Result<Ve
             if apply_one(&shared.hub, state, config)? {
                 changed.insert(config.id.clone());
             }
-            let (fresh, freed) = update_watch(&shared.hub, state, &config.id);
-            watched.extend(fresh);
-            unwatched.extend(freed);
+            moved.extend(update_watch(&shared.hub, state, &config.id));
         }
     }
-    shared.tell_watched(watched, true).await;
-    shared.tell_watched(unwatched, false).await;
+    shared.tell_watched(moved).await;
     Ok(changed.into_iter().collect())
 }
 
@@ -117,30 +114,31 @@ fn apply_one(hub: &Hub, state: &mut State, config: &TopicConfig) -> Result<bool,
     }
 }
 
-/// Has a topic's points watched if they are to be at present. Gives the points that became watched
-/// by it, and those that nobody watches after it.
-fn update_watch(hub: &Hub, state: &mut State, id: &Id) -> (Vec<PointKey>, Vec<PointKey>) {
+/// Has exactly a topic's points watched if they are to be at present. Gives the points that became
+/// watched by it, and those that nobody watches after it.
+fn update_watch(hub: &Hub, state: &mut State, id: &Id) -> Vec<PointKey> {
     let State { topics, watches, .. } = state;
     let Some(topic) = topics.get_mut(id) else { return Default::default() };
     let wanted = match topic.config.watch {
         WatchMode::Always => true,
         WatchMode::OnDemand => hub.topic(id.as_str()).is_ok_and(|info| info.subscribers > 0),
     };
-    match (wanted, topic.watch) {
-        (true, watch) => {
-            // A watch without a lease needs no time.
-            let watch = watch.map_or_else(|| watches.open(Default::default(), None), Ok);
-            let Ok(watch) = watch else { return Default::default() };
-            topic.watch = Some(watch);
-            let fresh = watches.add(watch, topic.rows.keys().copied()).unwrap_or_default();
-            (fresh, Vec::new())
-        }
-        (false, Some(watch)) => {
-            topic.watch = None;
-            (Vec::new(), watches.close(watch).unwrap_or_default())
-        }
-        (false, None) => Default::default(),
+    let before = topic.watch;
+    let mut moved = Vec::new();
+    topic.watch = None;
+    if wanted {
+        // A watch without a lease needs no time.
+        let Ok(watch) = watches.open(Default::default(), None) else {
+            topic.watch = before;
+            return moved;
+        };
+        topic.watch = Some(watch);
+        moved = watches.add(watch, topic.rows.keys().copied()).unwrap_or_default();
     }
+    // What stays is in the next watch already, so that only what has left the topic is let go.
+    let freed = before.map(|watch| watches.close(watch));
+    moved.extend(freed.and_then(Result::ok).unwrap_or_default());
+    moved
 }
 
 /// Watches and unwatches the points of topics that are polled on demand, for ever.
@@ -148,8 +146,7 @@ pub(super) async fn follow_demand(shared: Arc<Shared>) {
     loop {
         let topic = shared.hub.demand().await;
         let Ok(id) = topic.as_str().parse::<Id>() else { continue };
-        let (fresh, freed) = update_watch(&shared.hub, &mut shared.lock(), &id);
-        shared.tell_watched(fresh, true).await;
-        shared.tell_watched(freed, false).await;
+        let moved = update_watch(&shared.hub, &mut shared.lock(), &id);
+        shared.tell_watched(moved).await;
     }
 }

@@ -284,3 +284,22 @@ async fn a_row_that_is_too_long_leaves_the_others_in_their_topic() {
     reader.until("a.2", "val", 2).await;
     assert_eq!(reader.document["a.1"]["val"], "short");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_point_that_leaves_a_topic_is_no_longer_polled() {
+    let mut bench = Bench::new();
+    for (device, name) in [(&bench.a, "a.1"), (&bench.b, "b.1")] {
+        device.set(name, number(1.0));
+    }
+    let connectors = || config([connector("a", &["a.1"]), connector("b", &["b.1"])]);
+    let all = TopicConfig::new(id("t"));
+    bench.gateway.apply(connectors().with_topic(all.clone())).await.unwrap();
+    bench.reader("t").until("b.1", "val", 1).await;
+    let some = all.with_filter("connector == \"a\"");
+    bench.gateway.apply(connectors().with_topic(some)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let reads = || (bench.a.calls("read"), bench.b.calls("read"));
+    let before = reads();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(reads(), (before.0 + 60, before.1));
+}
