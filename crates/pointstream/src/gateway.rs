@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pointstream_conn::{AnyDriver, Clock, ConnConfig, MakeError, Registry, Shell};
@@ -58,7 +59,7 @@ pub struct Applied {
     pub topics: Vec<Id>,
 }
 
-/// Why a configuration was refused. Nothing of it has been applied.
+/// Why a configuration was refused. See [`Gateway::apply`] for what has been applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
@@ -163,13 +164,18 @@ impl Gateway {
     /// # Errors
     ///
     /// Whatever makes the configuration impossible; then nothing of it is applied. A bad address
-    /// is not one: it is a fault of its point.
+    /// is not one: it is a fault of its point. What shows only on the way, as a topic of the hub
+    /// that others made or a document that grows too long, leaves everything else applied; the
+    /// next call begins with what is there.
     ///
     /// # Cancel safety
     ///
     /// Not cancel-safe: a part of the difference may have been applied.
     pub async fn apply(&mut self, config: Config) -> Result<Applied, ApplyError> {
-        let plan = Plan::new(&self.registry, &self.config, &config, &mut self.seed)?;
+        self.check_limits(&config)?;
+        // What runs is compared, not what was wanted last: that may have been applied in part.
+        let running = self.shared.running();
+        let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
         while self.connectors.try_join_next().is_some() {}
         // All that leaves leaves first, since a point may move from one connector to another.
         for id in plan.removed.iter().chain(&plan.replaced) {
@@ -210,7 +216,8 @@ impl Gateway {
     ///
     /// Whatever makes the configuration impossible.
     pub fn check(&self, config: &Config) -> Result<Vec<(Id, Fault)>, ApplyError> {
-        let plan = Plan::new(&self.registry, &Config::new(), config, &mut Seed::new(0))?;
+        self.check_limits(config)?;
+        let plan = Plan::new(&self.registry, &BTreeMap::new(), config, &mut Seed::new(0))?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {
@@ -253,6 +260,14 @@ impl Gateway {
     #[cfg(feature = "http")]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    fn check_limits(&self, config: &Config) -> Result<(), ApplyError> {
+        let (len, max) = (config.topics.len(), self.hub().limits().topics_max);
+        if len > max {
+            return Err(ApplyError::Limit(format!("there are {len} topics, more than {max}")));
+        }
+        Ok(())
     }
 
     fn add_connector(&mut self, config: &ConnectorConfig, driver: AnyDriver) {

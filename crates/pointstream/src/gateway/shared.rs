@@ -62,6 +62,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The connectors that there are, as they are configured, without their points.
+    pub(super) fn running(&self) -> BTreeMap<Id, ConnectorConfig> {
+        let state = self.lock();
+        state.conns.iter().map(|(id, conn)| (id.clone(), conn.config.clone())).collect()
+    }
+
     pub(super) fn insert_connector(&self, conn: Conn) {
         self.lock().conns.insert(conn.config.id.clone(), conn);
     }

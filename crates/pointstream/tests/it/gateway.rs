@@ -1,8 +1,8 @@
 use core::time::Duration;
 
-use pointstream::TopicConfig;
+use pointstream::hub::TopicOptions;
 use pointstream::point::{Fault, Kind, RangeError, Tuning, Value};
-use pointstream::{ApplyError, WriteError};
+use pointstream::{ApplyError, Config, TopicConfig, WriteError};
 use pointstream_test::Mood;
 
 use crate::bench::{Bench, Farm, config, connector, id, number, point};
@@ -302,4 +302,37 @@ async fn a_point_that_leaves_a_topic_is_no_longer_polled() {
     let before = reads();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(reads(), (before.0 + 60, before.1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_applied_in_part_is_mended_by_the_next_configuration() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    bench.gateway.hub().create("mine", TopicOptions::text()).unwrap();
+    let next = config([connector("a", &["a.1"])])
+        .with_topic(TopicConfig::new(id("mine")))
+        .with_topic(TopicConfig::new(id("other")));
+    bench.gateway.apply(next.clone()).await.unwrap_err();
+    bench.reader("other").until("a.1", "val", 1).await;
+    bench.gateway.hub().remove("mine").unwrap();
+    bench.gateway.apply(next).await.unwrap();
+    bench.reader("mine").until("a.1", "val", 1).await;
+    assert_eq!(bench.a.calls("open"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_topics_are_refused_before_anything_is_applied() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    let connectors = config([connector("a", &["a.1"])]);
+    let max = bench.gateway.hub().limits().topics_max;
+    let topics = |count: usize| {
+        let topic = |at| TopicConfig::new(id(&format!("t{at}")));
+        (0..count).map(topic).fold(connectors.clone(), Config::with_topic)
+    };
+    let error = bench.gateway.apply(topics(max + 1)).await.unwrap_err();
+    assert_eq!(error.to_string(), "there are 1025 topics, more than 1024");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.a.calls("open"), 0);
+    bench.gateway.apply(topics(max)).await.unwrap();
 }
