@@ -141,8 +141,8 @@ impl Shared {
                     continue;
                 };
                 let before = state.points.get(key).and_then(|entry| entry.spec.tuning.clone());
+                state.points.set_spec(key, spec);
                 if before.or_else(|| old_tuning.clone()).as_ref() != name {
-                    state.points.set_spec(key, spec);
                     retuned.push((key, tuning));
                 }
             }
@@ -180,6 +180,9 @@ impl Shared {
                     changed.push(Arc::clone(&named));
                 }
                 next.insert(id.clone(), named);
+            }
+            if state.tunings.contains_key("default") && !next.contains_key("default") {
+                changed.push(default_tuning());
             }
             state.tunings = next;
             let handles: Vec<_> = state.conns.values().map(|conn| conn.handle.clone()).collect();

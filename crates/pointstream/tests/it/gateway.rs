@@ -336,3 +336,39 @@ async fn too_many_topics_are_refused_before_anything_is_applied() {
     assert_eq!(bench.a.calls("open"), 0);
     bench.gateway.apply(topics(max)).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn points_go_back_to_the_usual_pace_without_a_default_tuning() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    let mut next = config([connector("a", &["a.1"])]);
+    bench.gateway.apply(next.clone()).await.unwrap();
+    bench.reader("plant").until("a.1", "val", 1).await;
+    next.tunings.clear();
+    bench.gateway.apply(next).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = bench.a.calls("read");
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(bench.a.calls("read") - before, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_point_follows_the_tuning_that_it_is_left_with() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    let tuning = |secs| Tuning::default().with_poll_time(Duration::from_secs(secs));
+    let mut apply = async |of_connector: &str, of_point: Option<&str>| {
+        let mut point = point("a.1");
+        point.tuning = of_point.map(id);
+        let mut connector = connector("a", &[]).with_point(point);
+        connector.tuning = Some(id(of_connector));
+        let config = config([connector]).with_tuning(id("slow"), tuning(100));
+        bench.gateway.apply(config.with_tuning(id("fast"), tuning(1))).await.unwrap();
+    };
+    apply("slow", None).await;
+    apply("slow", Some("slow")).await;
+    apply("fast", Some("slow")).await;
+    apply("fast", None).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(bench.a.calls("read") >= 9, "{} reads", bench.a.calls("read"));
+}
