@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pointstream_conn::{AnyDriver, Clock, ConnConfig, MakeError, Registry, Shell};
@@ -53,7 +53,8 @@ pub struct Applied {
     pub removed: Vec<Id>,
     /// Connectors that were closed and made anew, since what their drivers take has changed.
     pub replaced: Vec<Id>,
-    /// Connectors whose points or tunings changed while their sessions stood.
+    /// Connectors that have other points, or whose points use other tunings, or that were switched
+    /// or renamed, while their sessions stood.
     pub changed: Vec<Id>,
     /// Topics that are new, no more, or made of other points.
     pub topics: Vec<Id>,
@@ -182,8 +183,11 @@ impl Gateway {
             self.shared.remove_connector(id);
         }
         let mut applied = Applied { removed: plan.removed, ..Applied::default() };
+        let mut shrunk = BTreeSet::new();
         for connector in &config.connectors {
-            self.shared.remove_points(connector).await;
+            if self.shared.remove_points(connector).await {
+                shrunk.insert(&connector.id);
+            }
         }
         self.shared.set_tunings(&config.tunings).await;
         let mut drivers = plan.drivers;
@@ -200,7 +204,8 @@ impl Gateway {
             if let Some(driver) = new {
                 self.add_connector(connector, driver);
             }
-            if self.shared.update_connector(connector).await? && !is_new {
+            let updated = self.shared.update_connector(connector).await?;
+            if (updated || shrunk.contains(id)) && !is_new {
                 applied.changed.push(id.clone());
             }
         }

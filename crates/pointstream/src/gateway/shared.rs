@@ -77,16 +77,17 @@ impl Shared {
         let mut state = self.lock();
         let Some(conn) = state.conns.remove(id) else { return };
         for &key in conn.keys.values() {
-            state.points.remove(key);
             state.watches.forget(key);
         }
+        state.points.remove_shard(conn.shard);
     }
 
     /// Removes those points of a connector that its next configuration has not, or has otherwise.
-    pub(super) async fn remove_points(&self, config: &ConnectorConfig) {
+    /// Gives whether there were any.
+    pub(super) async fn remove_points(&self, config: &ConnectorConfig) -> bool {
         let (handle, gone) = {
             let mut state = self.lock();
-            let Some(conn) = state.conns.get(&config.id) else { return };
+            let Some(conn) = state.conns.get(&config.id) else { return false };
             let next: BTreeMap<&Id, &PointSpec> =
                 config.points.iter().map(|point| (&point.id, point)).collect();
             let stays = |old: &PointSpec| {
@@ -110,9 +111,11 @@ impl Shared {
             }
             (handle, gone)
         };
-        if !gone.is_empty() {
+        let any = !gone.is_empty();
+        if any {
             handle.unbind(gone).await;
         }
+        any
     }
 
     /// Adds the points of a connector that are new, and takes over its other settings. Gives

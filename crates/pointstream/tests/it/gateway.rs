@@ -119,6 +119,10 @@ async fn a_configuration_is_applied_by_difference() {
     assert!(reader.document.get("a.2").is_none());
     assert_eq!((bench.a.calls("open"), bench.b.calls("open")), (1, 1));
 
+    // A point less alone is a change too.
+    let next = config([connector("a", &["a.1"]), connector("b", &["b.1"])]);
+    assert_eq!(bench.gateway.apply(next).await.unwrap().changed, [id("a")]);
+
     // Another option of the driver: that connector alone is made anew.
     let next = config([connector("a", &["a.1"]).with("mark", 1), connector("b", &["b.1"])]);
     let applied = bench.gateway.apply(next).await.unwrap();
