@@ -78,12 +78,14 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         // An error says that there is nobody left to stop for.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
-    let (mut hangup, mut terminate) =
-        (signal(SignalKind::hangup())?, signal(SignalKind::terminate())?);
+    // Each is listened to from here on, so that none is lost while a configuration is applied.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
             () = &mut serving => return Err("the HTTP server has ended".into()),
-            interrupted = tokio::signal::ctrl_c() => { interrupted?; break }
+            _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             _ = hangup.recv() => reload(&mut gateway, &mut source, &simulator).await,
             () = source.changed() => reload(&mut gateway, &mut source, &simulator).await,
@@ -101,9 +103,13 @@ async fn reload(gateway: &mut Gateway, source: &mut Source, simulator: &Simulato
         Ok(config) => config,
         Err(error) => return tracing::error!("The configuration stays as it was: {error}"),
     };
-    let (listen, old) = (config.listen().to_owned(), gateway.config().listen().to_owned());
-    if listen != old {
-        tracing::warn!(listen, "The listen address changes at the next start.");
+    let (listen, old) = (config.listen().to_owned(), gateway.config());
+    if listen != old.listen()
+        || config.allowed_hosts != old.allowed_hosts
+        || config.token_file != old.token_file
+    {
+        let text = "The listen address, allowed hosts and token file change at the next start.";
+        tracing::warn!(listen, "{text}");
     }
     match gateway.apply(config.clone()).await {
         Ok(applied) => tracing::info!(

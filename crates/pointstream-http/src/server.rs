@@ -145,8 +145,11 @@ async fn serve(
     let result = loop {
         let finished = std::future::poll_fn(|cx| http.poll_without_shutdown(cx));
         tokio::select! {
-            result = finished => break result,
+            // First, so that streams end because the server does and not with an error because
+            // their topics do.
+            biased;
             _ = ending.changed(), if !connection.is_closing() => {}
+            result = finished => break result,
         }
         connection.close();
         Pin::new(&mut http).graceful_shutdown();

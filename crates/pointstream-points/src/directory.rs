@@ -108,6 +108,15 @@ impl Points {
         Some(entry)
     }
 
+    /// Forgets a shard with all its points. Its number must not be used again, since keys of its
+    /// points might come up again too.
+    pub fn remove_shard(&mut self, shard: u32) {
+        let slots = self.shards.remove(&shard).map(|shard| shard.slots).unwrap_or_default();
+        for entry in slots.into_iter().filter_map(|slot| slot.entry) {
+            self.by_id.remove(&entry.spec.id);
+        }
+    }
+
     /// Gives a point another configuration under its key. Its id must stay the same.
     pub fn set_spec(&mut self, key: PointKey, spec: Arc<PointSpec>) {
         let slot = self.shards.get_mut(&key.shard).and_then(|s| s.slots.get_mut(key.slot as usize));
@@ -214,6 +223,17 @@ mod tests {
         assert!(points.apply(first, &Cur::default()).is_none());
         assert_eq!(points.get(second).unwrap().spec.id, id("b"));
         assert!(points.find("a").is_none());
+    }
+
+    #[test]
+    fn a_shard_goes_with_its_points_and_leaves_nothing() {
+        let mut points = Points::new();
+        let key = points.insert(1, &id("ahu"), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
+        points.insert(2, &id("meter"), spec("b"), Timestamp::UNIX_EPOCH).unwrap();
+        points.remove_shard(1);
+        assert!(points.get(key).is_none() && points.find("a").is_none());
+        assert!(points.find("b").is_some());
+        assert_eq!((points.len(), points.shards.len()), (1, 1));
     }
 
     #[test]

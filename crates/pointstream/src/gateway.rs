@@ -1,3 +1,4 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pointstream_conn::{AnyDriver, Clock, ConnConfig, MakeError, Registry, Shell};
@@ -52,13 +53,14 @@ pub struct Applied {
     pub removed: Vec<Id>,
     /// Connectors that were closed and made anew, since what their drivers take has changed.
     pub replaced: Vec<Id>,
-    /// Connectors whose points or tunings changed while their sessions stood.
+    /// Connectors that have other points, or whose points use other tunings, or that were switched
+    /// or renamed, while their sessions stood.
     pub changed: Vec<Id>,
     /// Topics that are new, no more, or made of other points.
     pub topics: Vec<Id>,
 }
 
-/// Why a configuration was refused. Nothing of it has been applied.
+/// Why a configuration was refused. See [`Gateway::apply`] for what has been applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
@@ -163,21 +165,29 @@ impl Gateway {
     /// # Errors
     ///
     /// Whatever makes the configuration impossible; then nothing of it is applied. A bad address
-    /// is not one: it is a fault of its point.
+    /// is not one: it is a fault of its point. What shows only on the way, as a topic of the hub
+    /// that others made or a document that grows too long, leaves everything else applied; the
+    /// next call begins with what is there.
     ///
     /// # Cancel safety
     ///
     /// Not cancel-safe: a part of the difference may have been applied.
     pub async fn apply(&mut self, config: Config) -> Result<Applied, ApplyError> {
-        let plan = Plan::new(&self.registry, &self.config, &config, &mut self.seed)?;
+        self.check_limits(&config)?;
+        // What runs is compared, not what was wanted last: that may have been applied in part.
+        let running = self.shared.running();
+        let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
         while self.connectors.try_join_next().is_some() {}
         // All that leaves leaves first, since a point may move from one connector to another.
         for id in plan.removed.iter().chain(&plan.replaced) {
             self.shared.remove_connector(id);
         }
         let mut applied = Applied { removed: plan.removed, ..Applied::default() };
+        let mut shrunk = BTreeSet::new();
         for connector in &config.connectors {
-            self.shared.remove_points(connector).await;
+            if self.shared.remove_points(connector).await {
+                shrunk.insert(&connector.id);
+            }
         }
         self.shared.set_tunings(&config.tunings).await;
         let mut drivers = plan.drivers;
@@ -194,7 +204,8 @@ impl Gateway {
             if let Some(driver) = new {
                 self.add_connector(connector, driver);
             }
-            if self.shared.update_connector(connector).await? && !is_new {
+            let updated = self.shared.update_connector(connector).await?;
+            if (updated || shrunk.contains(id)) && !is_new {
                 applied.changed.push(id.clone());
             }
         }
@@ -210,7 +221,8 @@ impl Gateway {
     ///
     /// Whatever makes the configuration impossible.
     pub fn check(&self, config: &Config) -> Result<Vec<(Id, Fault)>, ApplyError> {
-        let plan = Plan::new(&self.registry, &Config::new(), config, &mut Seed::new(0))?;
+        self.check_limits(config)?;
+        let plan = Plan::new(&self.registry, &BTreeMap::new(), config, &mut Seed::new(0))?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {
@@ -253,6 +265,14 @@ impl Gateway {
     #[cfg(feature = "http")]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    fn check_limits(&self, config: &Config) -> Result<(), ApplyError> {
+        let (len, max) = (config.topics.len(), self.hub().limits().topics_max);
+        if len > max {
+            return Err(ApplyError::Limit(format!("there are {len} topics, more than {max}")));
+        }
+        Ok(())
     }
 
     fn add_connector(&mut self, config: &ConnectorConfig, driver: AnyDriver) {

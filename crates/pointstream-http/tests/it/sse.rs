@@ -1,9 +1,17 @@
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use pointstream_http::{Options, Server};
+use pointstream_hub::{Hub, TopicOptions};
+use pointstream_time::Seed;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::parser::{Event, Parser};
-use crate::support::{Gateway, Sse};
+use crate::support::{Gateway, Plant, Sse, soon};
 
 fn parse(event: &Event) -> Value {
     serde_json::from_str(&event.data).unwrap()
@@ -286,4 +294,40 @@ async fn a_server_that_ends_waits_no_longer_than_it_may_for_those_who_do_not_rea
     let stream = gateway.connect_narrow().await;
     let _stalled = Sse::open(stream, gateway.addr, "/v1/topics/plant", "").await;
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn streams_end_without_an_error_when_their_topics_go_with_the_server() {
+    // An error would have clients wait long before they come back to the server's successor.
+    let hub = Hub::new(pointstream_hub::Limits::default(), Seed::new(1));
+    hub.create("plant", TopicOptions::text()).unwrap();
+    hub.publish("plant", b"1").unwrap();
+    let options = Options::new(([127, 0, 0, 1], 0).into(), Seed::new(2));
+    let server = Server::bind(hub.clone(), Arc::new(Plant), options).await.unwrap();
+    let addr = server.local_addr();
+    let stop = Arc::new(Notify::new());
+    let (stopped, topics) = (Arc::clone(&stop), hub.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut serving = pin!(server.run(stopped.notified()));
+        tokio::select! {
+            biased;
+            () = &mut serving => {}
+            () = stopped.notified() => {}
+        }
+        topics.remove("plant").unwrap();
+        serving.await;
+    });
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let mut stream = Sse::open(stream, addr, "/v1/topics/plant", "").await;
+        stream.event().await;
+        streams.push(stream);
+    }
+    stop.notify_waiters();
+    for stream in &mut streams {
+        assert_eq!(stream.next().await.map(|event| event.name), None);
+    }
+    soon(tasks.join_next()).await.unwrap().unwrap();
 }

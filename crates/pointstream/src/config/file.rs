@@ -25,19 +25,35 @@ impl Config {
     ///
     /// Everything that is wrong, with its place. Nothing is taken from a file that has a problem.
     pub fn read(path: &Path) -> Result<Self, Problems> {
+        Self::read_with(path, &mut Vec::new())
+    }
+
+    /// As [`read`](Self::read); gives the files that the connectors name also where there is a
+    /// problem, so that its being mended in one of them is noticed.
+    pub(super) fn read_with(path: &Path, files: &mut Vec<PathBuf>) -> Result<Self, Problems> {
         let name = path.display().to_string();
         let text = read_text(path).map_err(|error| Problem::of_file(&name, error))?;
-        Self::parse(&text, &name, path.parent().unwrap_or_else(|| Path::new("")))
+        Self::parse_with(&text, &name, path.parent().unwrap_or_else(|| Path::new("")), files)
     }
 
     /// Reads a configuration from the text of a TOML file. `name` stands before each problem;
     /// CSV files are looked for in `dir`.
     pub fn parse(text: &str, name: &str, dir: &Path) -> Result<Self, Problems> {
+        Self::parse_with(text, name, dir, &mut Vec::new())
+    }
+
+    fn parse_with(
+        text: &str,
+        name: &str,
+        dir: &Path,
+        files: &mut Vec<PathBuf>,
+    ) -> Result<Self, Problems> {
         let file: File = toml::from_str(text).map_err(|error| {
             Problem::at(name, text, error.span(), error.message().trim().replace('\n', " "))
         })?;
         let mut reader = Reader { name, text, dir, files: Vec::new(), problems: Vec::new() };
         let mut config = reader.config(file);
+        files.extend_from_slice(&reader.files);
         Problems::check(reader.problems)?;
         let (name, text) = (name.to_owned(), text.to_owned());
         config.source = Some(Arc::new(Source { name, text, points: reader.files }));

@@ -40,9 +40,8 @@ impl ConfigFile {
     ///
     /// See [`Config::read`].
     pub fn read(&mut self) -> Result<Config, Problems> {
-        let config = Config::read(&self.path);
-        let named = config.as_ref().ok().and_then(|config| config.source.as_ref());
-        let mut paths: Vec<PathBuf> = named.map(|source| source.points.clone()).unwrap_or_default();
+        let mut paths = Vec::new();
+        let config = Config::read_with(&self.path, &mut paths);
         if config.is_err() {
             // The files that mattered before go on mattering until the problem is mended.
             paths.extend(self.seen.keys().cloned());

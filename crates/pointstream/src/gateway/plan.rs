@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pointstream_conn::{AnyDriver, Context, Registry};
 use pointstream_point::Id;
@@ -22,19 +22,16 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(
         registry: &Registry,
-        old: &Config,
+        running: &BTreeMap<Id, ConnectorConfig>,
         new: &Config,
         seed: &mut Seed,
     ) -> Result<Self, ApplyError> {
         check(new)?;
-        let find = |config: &Config, id: &Id| -> Option<ConnectorConfig> {
-            config.connectors.iter().find(|connector| connector.id == *id).cloned()
-        };
-        let removed = old.connectors.iter().map(|connector| &connector.id);
-        let removed = removed.filter(|id| find(new, id).is_none()).cloned().collect();
+        let next: BTreeSet<&Id> = new.connectors.iter().map(|connector| &connector.id).collect();
+        let removed = running.keys().filter(|id| !next.contains(id)).cloned().collect();
         let (mut replaced, mut drivers) = (Vec::new(), BTreeMap::new());
         for connector in &new.connectors {
-            match find(old, &connector.id) {
+            match running.get(&connector.id) {
                 Some(old) if old.keeps_session_as(connector) => continue,
                 Some(_) => replaced.push(connector.id.clone()),
                 None => {}

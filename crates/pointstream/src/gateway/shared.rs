@@ -62,6 +62,12 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The connectors that there are, as they are configured, without their points.
+    pub(super) fn running(&self) -> BTreeMap<Id, ConnectorConfig> {
+        let state = self.lock();
+        state.conns.iter().map(|(id, conn)| (id.clone(), conn.config.clone())).collect()
+    }
+
     pub(super) fn insert_connector(&self, conn: Conn) {
         self.lock().conns.insert(conn.config.id.clone(), conn);
     }
@@ -71,16 +77,17 @@ impl Shared {
         let mut state = self.lock();
         let Some(conn) = state.conns.remove(id) else { return };
         for &key in conn.keys.values() {
-            state.points.remove(key);
             state.watches.forget(key);
         }
+        state.points.remove_shard(conn.shard);
     }
 
     /// Removes those points of a connector that its next configuration has not, or has otherwise.
-    pub(super) async fn remove_points(&self, config: &ConnectorConfig) {
+    /// Gives whether there were any.
+    pub(super) async fn remove_points(&self, config: &ConnectorConfig) -> bool {
         let (handle, gone) = {
             let mut state = self.lock();
-            let Some(conn) = state.conns.get(&config.id) else { return };
+            let Some(conn) = state.conns.get(&config.id) else { return false };
             let next: BTreeMap<&Id, &PointSpec> =
                 config.points.iter().map(|point| (&point.id, point)).collect();
             let stays = |old: &PointSpec| {
@@ -104,9 +111,11 @@ impl Shared {
             }
             (handle, gone)
         };
-        if !gone.is_empty() {
+        let any = !gone.is_empty();
+        if any {
             handle.unbind(gone).await;
         }
+        any
     }
 
     /// Adds the points of a connector that are new, and takes over its other settings. Gives
@@ -135,8 +144,8 @@ impl Shared {
                     continue;
                 };
                 let before = state.points.get(key).and_then(|entry| entry.spec.tuning.clone());
+                state.points.set_spec(key, spec);
                 if before.or_else(|| old_tuning.clone()).as_ref() != name {
-                    state.points.set_spec(key, spec);
                     retuned.push((key, tuning));
                 }
             }
@@ -174,6 +183,9 @@ impl Shared {
                     changed.push(Arc::clone(&named));
                 }
                 next.insert(id.clone(), named);
+            }
+            if state.tunings.contains_key("default") && !next.contains_key("default") {
+                changed.push(default_tuning());
             }
             state.tunings = next;
             let handles: Vec<_> = state.conns.values().map(|conn| conn.handle.clone()).collect();

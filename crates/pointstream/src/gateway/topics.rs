@@ -43,6 +43,7 @@ impl TopicState {
 pub(super) async fn apply(shared: &Shared, configs: &[TopicConfig]) -> Result<Vec<Id>, ApplyError> {
     let mut changed = BTreeSet::new();
     let mut moved = Vec::new();
+    let mut failed = None;
     {
         let mut guard = shared.lock();
         let state = &mut *guard;
@@ -58,14 +59,17 @@ pub(super) async fn apply(shared: &Shared, configs: &[TopicConfig]) -> Result<Ve
             changed.insert(id);
         }
         for config in configs {
-            if apply_one(&shared.hub, state, config)? {
-                changed.insert(config.id.clone());
+            match apply_one(&shared.hub, state, config) {
+                Ok(true) => drop(changed.insert(config.id.clone())),
+                Ok(false) => {}
+                Err(error) => failed = failed.or(Some(error)),
             }
             moved.extend(update_watch(&shared.hub, state, &config.id));
         }
     }
+    // Whatever failed, connectors hear of what is watched by now.
     shared.tell_watched(moved).await;
-    Ok(changed.into_iter().collect())
+    failed.map_or_else(|| Ok(changed.into_iter().collect()), Err)
 }
 
 /// Makes one topic what its configuration says. Gives whether it was anything else.

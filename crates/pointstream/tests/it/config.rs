@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::path::Path;
 
 use pointstream::point::{Kind, Tag, Value};
-use pointstream::{Config, WatchMode};
+use pointstream::{Config, ConfigFile, WatchMode};
 
 use crate::bench::id;
 
@@ -187,4 +187,26 @@ fn the_readmes_program_is_the_minimal_example() {
     let shown = readme.split("```rust,no_run\n").nth(1).unwrap().split("```").next().unwrap();
     let example = std::fs::read_to_string(root.join("examples/minimal.rs")).unwrap();
     assert!(example.ends_with(shown), "README.md shows another program than examples/minimal.rs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_problem_that_is_mended_in_a_new_file_of_points_is_noticed() {
+    let dir = std::env::temp_dir().join(format!("pointstream-mended-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.join(name), text).unwrap();
+    write("gateway.toml", "");
+    let mut file = ConfigFile::new(dir.join("gateway.toml"));
+    file.read().unwrap();
+    write("points.csv", "id,kind\na,Float\n");
+    write("gateway.toml", "[[connector]]\nid = \"a\"\nkind = \"fake\"\npoints = \"points.csv\"\n");
+    file.read().unwrap_err();
+    let mend = async {
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        write("points.csv", "id,kind\na,Number\n");
+    };
+    let changed = tokio::time::timeout(Duration::from_secs(60), file.changed());
+    let (changed, ()) = tokio::join!(changed, mend);
+    changed.expect("the change was noticed");
+    assert_eq!(file.read().unwrap().connectors[0].points.len(), 1);
+    std::fs::remove_dir_all(&dir).unwrap();
 }

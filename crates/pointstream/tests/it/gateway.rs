@@ -1,8 +1,8 @@
 use core::time::Duration;
 
-use pointstream::TopicConfig;
+use pointstream::hub::TopicOptions;
 use pointstream::point::{Fault, Kind, RangeError, Tuning, Value};
-use pointstream::{ApplyError, WriteError};
+use pointstream::{ApplyError, Config, TopicConfig, WriteError};
 use pointstream_test::Mood;
 
 use crate::bench::{Bench, Farm, config, connector, id, number, point};
@@ -118,6 +118,10 @@ async fn a_configuration_is_applied_by_difference() {
     reader.until("a.3", "val", 1).await;
     assert!(reader.document.get("a.2").is_none());
     assert_eq!((bench.a.calls("open"), bench.b.calls("open")), (1, 1));
+
+    // A point less alone is a change too.
+    let next = config([connector("a", &["a.1"]), connector("b", &["b.1"])]);
+    assert_eq!(bench.gateway.apply(next).await.unwrap().changed, [id("a")]);
 
     // Another option of the driver: that connector alone is made anew.
     let next = config([connector("a", &["a.1"]).with("mark", 1), connector("b", &["b.1"])]);
@@ -302,4 +306,73 @@ async fn a_point_that_leaves_a_topic_is_no_longer_polled() {
     let before = reads();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(reads(), (before.0 + 60, before.1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_applied_in_part_is_mended_by_the_next_configuration() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    bench.gateway.hub().create("mine", TopicOptions::text()).unwrap();
+    let next = config([connector("a", &["a.1"])])
+        .with_topic(TopicConfig::new(id("mine")))
+        .with_topic(TopicConfig::new(id("other")));
+    bench.gateway.apply(next.clone()).await.unwrap_err();
+    bench.reader("other").until("a.1", "val", 1).await;
+    bench.gateway.hub().remove("mine").unwrap();
+    bench.gateway.apply(next).await.unwrap();
+    bench.reader("mine").until("a.1", "val", 1).await;
+    assert_eq!(bench.a.calls("open"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_topics_are_refused_before_anything_is_applied() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    let connectors = config([connector("a", &["a.1"])]);
+    let max = bench.gateway.hub().limits().topics_max;
+    let topics = |count: usize| {
+        let topic = |at| TopicConfig::new(id(&format!("t{at}")));
+        (0..count).map(topic).fold(connectors.clone(), Config::with_topic)
+    };
+    let error = bench.gateway.apply(topics(max + 1)).await.unwrap_err();
+    assert_eq!(error.to_string(), "there are 1025 topics, more than 1024");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.a.calls("open"), 0);
+    bench.gateway.apply(topics(max)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn points_go_back_to_the_usual_pace_without_a_default_tuning() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    let mut next = config([connector("a", &["a.1"])]);
+    bench.gateway.apply(next.clone()).await.unwrap();
+    bench.reader("plant").until("a.1", "val", 1).await;
+    next.tunings.clear();
+    bench.gateway.apply(next).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = bench.a.calls("read");
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert_eq!(bench.a.calls("read") - before, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_point_follows_the_tuning_that_it_is_left_with() {
+    let mut bench = Bench::new();
+    bench.a.set("a.1", number(1.0));
+    let tuning = |secs| Tuning::default().with_poll_time(Duration::from_secs(secs));
+    let mut apply = async |of_connector: &str, of_point: Option<&str>| {
+        let mut point = point("a.1");
+        point.tuning = of_point.map(id);
+        let mut connector = connector("a", &[]).with_point(point);
+        connector.tuning = Some(id(of_connector));
+        let config = config([connector]).with_tuning(id("slow"), tuning(100));
+        bench.gateway.apply(config.with_tuning(id("fast"), tuning(1))).await.unwrap();
+    };
+    apply("slow", None).await;
+    apply("slow", Some("slow")).await;
+    apply("fast", Some("slow")).await;
+    apply("fast", None).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(bench.a.calls("read") >= 9, "{} reads", bench.a.calls("read"));
 }
