@@ -39,13 +39,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-conn", &["point", "time"]),
     ("pointstream-hub", &["patch", "time"]),
     ("pointstream-http", &["hub", "point", "points"]),
+    ("pointstream-iotmp", &["net", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-test", &["conn", "net", "point", "time"]),
     ("pointstream", &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "time"]),
 ];
 
 const LAYER_0: &[&str] = &["pointstream-time", "pointstream-point", "pointstream-patch"];
-const LAYER_2: &[&str] = &["pointstream-modbus"];
+const LAYER_2: &[&str] = &["pointstream-iotmp", "pointstream-modbus"];
 
 fn arrows_run_downward(tree: &Tree) -> Vec<String> {
     let mut broken = Vec::new();
