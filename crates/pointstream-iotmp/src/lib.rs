@@ -9,6 +9,7 @@
 //!   a [`Payload`] owns them, a [`Tree`] is built and compared; [`Encode`] is what can be written.
 //! - A [`Dialect`] is one of the three ways in which devices speak, found from their first frame.
 //!   Which field stands where, and which version its value has, is hidden behind it.
+//! - [`session::Session`] is one side of a connection, told the time and given bytes.
 //!
 //! `docs/wire/iotmp.md` describes the protocol as it is implemented here.
 
@@ -25,6 +26,7 @@ pub mod frame;
 mod message;
 mod payload;
 mod pson;
+pub mod session;
 mod tree;
 mod value;
 pub mod varint;

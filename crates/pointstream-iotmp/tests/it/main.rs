@@ -4,4 +4,6 @@
 
 mod codec;
 mod laws;
+mod session;
+mod session_faults;
 mod support;

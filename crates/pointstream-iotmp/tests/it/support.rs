@@ -1,6 +1,10 @@
 //! What the vectors are written in: JSON, with bytes as `{"_bytes": hex}`.
 
+use core::time::Duration;
+
+use pointstream_iotmp::session::{Config, Credentials, Event, Session};
 use pointstream_iotmp::{Dialect, Draft, Encode, Message, MessageType, Resource, Tree};
+use pointstream_time::Instant;
 use serde_json::Value as Json;
 
 pub(crate) fn vectors(text: &str) -> Json {
@@ -138,4 +142,45 @@ pub(crate) fn dialect(json: &Json) -> Dialect {
         "old" => Dialect::Old,
         other => panic!("no dialect {other}"),
     }
+}
+
+pub(crate) fn hex(text: &str) -> Vec<u8> {
+    unhex(&text.into())
+}
+
+pub(crate) fn at(millis: u64) -> Instant {
+    Instant::from_origin(Duration::from_millis(millis))
+}
+
+pub(crate) fn events(session: &mut Session) -> Vec<Event> {
+    core::iter::from_fn(|| session.poll_event()).collect()
+}
+
+pub(crate) fn sent(session: &mut Session) -> Vec<u8> {
+    let mut out = Vec::new();
+    assert_eq!(session.poll_transmit(&mut out), !out.is_empty());
+    out
+}
+
+pub(crate) const CONNECT: &str = "031e1ae38575736572318773656e736f72318973656372657431323308e78a01";
+
+/// A server's session with an accepted client of 2026 at time 0.
+pub(crate) fn open_server(config: Config) -> Session {
+    let mut session = Session::server(at(0), config);
+    session.handle_input(at(0), &hex(CONNECT));
+    assert!(matches!(events(&mut session)[..], [Event::Connecting(_)]));
+    session.accept(at(0)).unwrap();
+    assert_eq!(sent(&mut session), hex("010408e78a01"));
+    session
+}
+
+/// An accepted client's session at time 0.
+pub(crate) fn open_client(dialect: Dialect) -> Session {
+    let credentials = Credentials::new("user1", "sensor1", "secret123");
+    let mut session = Session::client(at(0), dialect, &credentials, Config::default()).unwrap();
+    sent(&mut session);
+    let verdict = if dialect == Dialect::Old { "01021001" } else { "01020801" };
+    session.handle_input(at(0), &hex(verdict));
+    assert_eq!(events(&mut session), [Event::Connected]);
+    session
 }
