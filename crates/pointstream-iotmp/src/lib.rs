@@ -10,6 +10,7 @@
 //! - A [`Dialect`] is one of the three ways in which devices speak, found from their first frame.
 //!   Which field stands where, and which version its value has, is hidden behind it.
 //! - [`session::Session`] is one side of a connection, told the time and given bytes.
+//! - [`mux::Mux`] serves many sinks of a resource from as few streams as the device can bear.
 //!
 //! `docs/wire/iotmp.md` describes the protocol as it is implemented here.
 
@@ -24,6 +25,7 @@ mod encode;
 mod error;
 pub mod frame;
 mod message;
+pub mod mux;
 mod payload;
 mod pson;
 pub mod session;
