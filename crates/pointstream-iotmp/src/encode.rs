@@ -61,6 +61,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes nothing.
+    #[inline]
     pub fn null(&mut self) {
         self.lead(None);
         self.push(v1::NULL, head(v2::DISCRETE, 2));
@@ -73,6 +74,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes a truth value.
+    #[inline]
     pub fn bool(&mut self, truth: bool) {
         self.lead(None);
         let key = if truth { v1::TRUE } else { v1::FALSE };
@@ -80,6 +82,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes a whole number from 0 on.
+    #[inline]
     pub fn unsigned(&mut self, number: u64) {
         if !self.lead(Some(number)) {
             self.unsigned_value(number);
@@ -87,6 +90,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes a whole number.
+    #[inline]
     pub fn signed(&mut self, number: i64) {
         match u64::try_from(number) {
             Ok(number) => self.unsigned(number),
@@ -98,6 +102,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes a floating point number.
+    #[inline]
     pub fn float(&mut self, number: f64) {
         self.lead(None);
         // The range is checked, since a cast would saturate at a number that is not equal.
@@ -122,23 +127,27 @@ impl<'b> Encoder<'b> {
     }
 
     /// Writes text.
+    #[inline]
     pub fn text<'t>(&mut self, text: impl Into<Text<'t>>) {
         self.lead(None);
         self.sized(text.into().as_bytes(), v1::STRING, v1::EMPTY_STRING, v2::STRING);
     }
 
     /// Writes bytes.
+    #[inline]
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.lead(None);
         self.sized(bytes, v1::BYTES, v1::EMPTY_BYTES, v2::BYTES);
     }
 
     /// Writes an array of what `items` adds.
+    #[inline]
     pub fn array(&mut self, items: impl FnOnce(&mut ArrayEncoder<'_, 'b>)) {
         self.container(v1::ARRAY, v2::ARRAY, |encoder| items(&mut ArrayEncoder(encoder)));
     }
 
     /// Writes a map of what `entries` adds.
+    #[inline]
     pub fn map(&mut self, entries: impl FnOnce(&mut MapEncoder<'_, 'b>)) {
         self.container(v1::OBJECT, v2::MAP, |encoder| entries(&mut MapEncoder(encoder)));
     }
@@ -170,6 +179,7 @@ impl<'b> Encoder<'b> {
         });
     }
 
+    #[inline]
     fn unsigned_value(&mut self, number: u64) {
         match (self.version, number) {
             (Version::V1, 0) => self.out.push(v1::ZERO),
@@ -215,6 +225,7 @@ impl<'b> Encoder<'b> {
         self.out.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn key(&mut self, key: &[u8]) {
         match self.version {
             Version::V1 => varint::encode(key.len() as u64, self.out),
@@ -223,6 +234,7 @@ impl<'b> Encoder<'b> {
         self.out.extend_from_slice(key);
     }
 
+    #[inline]
     fn container(&mut self, v1: u8, v2: u8, fill: impl FnOnce(&mut Self)) {
         self.lead(None);
         if self.depth >= DEPTH_MAX {
@@ -266,6 +278,7 @@ pub struct ArrayEncoder<'e, 'b>(&'e mut Encoder<'b>);
 
 impl ArrayEncoder<'_, '_> {
     /// Adds an item.
+    #[inline]
     pub fn item(&mut self, value: &(impl Encode + ?Sized)) {
         if self.0.error.is_none() {
             self.0.expect_one(|encoder| value.encode(encoder));
@@ -279,6 +292,7 @@ pub struct MapEncoder<'e, 'b>(&'e mut Encoder<'b>);
 
 impl MapEncoder<'_, '_> {
     /// Adds an entry. A name that is added twice is written twice; readers take the last.
+    #[inline]
     pub fn entry<'t>(&mut self, name: impl Into<Text<'t>>, value: &(impl Encode + ?Sized)) {
         if self.0.error.is_none() {
             self.0.key(name.into().as_bytes());
@@ -299,6 +313,7 @@ pub(crate) fn patch_varint(out: &mut Vec<u8>, start: usize) {
     put_varint(out, start, 1, len);
 }
 
+#[inline]
 fn patch_head(out: &mut Vec<u8>, start: usize, kind: u8, count: u32) {
     let long = count >= u32::from(v2::LONG);
     if let Some(place) = out.get_mut(start) {

@@ -3,7 +3,7 @@ use core::fmt;
 
 use crate::encode::{Encode, Encoder};
 use crate::error::EncodeError;
-use crate::pson::{Rules, Version};
+use crate::pson::{Rules, Version, v2};
 use crate::value::Value;
 
 /// A value that owns its bytes, the same for whoever sent it: PSON v2.
@@ -40,8 +40,19 @@ impl Payload {
 
 impl From<Value<'_>> for Payload {
     fn from(value: Value<'_>) -> Self {
-        // A value that was decoded nests no deeper than one that may be written.
-        Self::new(&value).unwrap_or_default()
+        // What stands in PSON v2 already was checked and is copied.
+        let contents = match value {
+            Value::Map(map) => Some((v2::MAP, map.contents())),
+            Value::Array(array) => Some((v2::ARRAY, array.contents())),
+            _ => None,
+        };
+        match contents {
+            Some((kind, contents)) if contents.version == Version::V2 => {
+                Self { bytes: v2::copied(kind, &contents) }
+            }
+            // A value that was decoded nests no deeper than one that may be written.
+            _ => Self::new(&value).unwrap_or_default(),
+        }
     }
 }
 

@@ -85,6 +85,7 @@ impl Default for Rules {
 }
 
 /// The value at the reader's place.
+#[inline]
 pub(crate) fn read<'a>(
     version: Version,
     reader: &mut Reader<'a>,
@@ -97,6 +98,7 @@ pub(crate) fn read<'a>(
 }
 
 /// The key at the reader's place, inside a map.
+#[inline]
 pub(crate) fn read_key<'a>(
     version: Version,
     reader: &mut Reader<'a>,
@@ -108,39 +110,45 @@ pub(crate) fn read_key<'a>(
     }
 }
 
-/// A place in bytes that ends at `end`.
+/// A place in bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Reader<'a> {
+    all: &'a [u8],
+    /// The bytes up to where the container ends that is being read.
     bytes: &'a [u8],
     at: usize,
-    end: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Offsets must fit the walkers' stacks, which keep one bit for themselves.
     const LEN_MAX: usize = (u32::MAX >> 1) as usize;
 
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, end: bytes.len().min(Self::LEN_MAX) }
+        let bytes = bytes.get(..Self::LEN_MAX).unwrap_or(bytes);
+        Self { all: bytes, bytes, at: 0 }
     }
 
+    #[inline]
     pub(crate) const fn at(&self) -> usize {
         self.at
     }
 
+    #[inline]
     pub(crate) const fn left(&self) -> usize {
-        self.end - self.at
+        self.bytes.len() - self.at
     }
 
     pub(crate) const fn end(&self) -> usize {
-        self.end
+        self.bytes.len()
     }
 
     /// Moves the end to one that lies between the place and the end of the bytes.
-    const fn set_end(&mut self, end: usize) {
-        self.end = end;
+    fn set_end(&mut self, end: usize) {
+        self.bytes = self.all.get(..end).unwrap_or(self.all);
     }
 
+    #[inline]
     pub(crate) fn since(&self, start: usize) -> &'a [u8] {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
@@ -152,18 +160,18 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn byte(&mut self) -> Result<u8, DecodeError> {
         match self.bytes.get(self.at) {
-            Some(&byte) if self.at < self.end => {
+            Some(&byte) => {
                 self.at += 1;
                 Ok(byte)
             }
-            _ => Err(self.fail(Malformed::Short)),
+            None => Err(self.fail(Malformed::Short)),
         }
     }
 
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, DecodeError> {
         match self.bytes.get(self.at) {
-            Some(&byte) if byte < 0x80 && self.at < self.end => {
+            Some(&byte) if byte < 0x80 => {
                 self.at += 1;
                 Ok(u64::from(byte))
             }
@@ -172,7 +180,7 @@ impl<'a> Reader<'a> {
     }
 
     fn long_varint(&mut self) -> Result<u64, DecodeError> {
-        let bytes = self.bytes.get(self.at..self.end).unwrap_or_default();
+        let bytes = self.bytes.get(self.at..).unwrap_or_default();
         let (number, len) = varint::decode(bytes).map_err(|error| error.behind(self.at))?;
         self.at += len;
         Ok(number)
@@ -181,22 +189,27 @@ impl<'a> Reader<'a> {
     /// A number of bytes or items that the bytes left can hold, `each` bytes at least for one.
     #[inline]
     fn bounded(&self, number: u64, each: usize) -> Result<u32, DecodeError> {
-        let fits = u32::try_from(number).ok().filter(|&number| {
-            (number as usize).checked_mul(each).is_some_and(|bytes| bytes <= self.left())
-        });
-        fits.ok_or_else(|| self.fail(Malformed::Count))
+        if number <= (self.left() / each) as u64 {
+            // No more bytes are left than `LEN_MAX`.
+            Ok(number as u32)
+        } else {
+            Err(self.fail(Malformed::Count))
+        }
     }
 
     #[inline]
     fn take(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
-        let len = self.bounded(len, 1)? as usize;
-        let start = self.at;
-        self.at += len;
-        Ok(self.since(start))
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if len > rest.len() as u64 {
+            return Err(self.fail(Malformed::Count));
+        }
+        self.at += len as usize;
+        Ok(rest.get(..len as usize).unwrap_or_default())
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let rest = self.bytes.get(self.at..self.end).unwrap_or_default();
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
         let array = *rest.first_chunk::<N>().ok_or_else(|| self.fail(Malformed::Short))?;
         self.at += N;
         Ok(array)

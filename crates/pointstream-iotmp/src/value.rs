@@ -147,6 +147,10 @@ impl<'a> Array<'a> {
         Self { contents: Contents { version, raw, count } }
     }
 
+    pub(crate) const fn contents(&self) -> Contents<'a> {
+        self.contents
+    }
+
     /// How many there are. Counts them where the wire does not say.
     pub fn len(&self) -> usize {
         match self.contents.version {
@@ -175,6 +179,10 @@ pub struct Map<'a> {
 impl<'a> Map<'a> {
     pub(crate) const fn new(version: Version, raw: &'a [u8], count: u32) -> Self {
         Self { contents: Contents { version, raw, count } }
+    }
+
+    pub(crate) const fn contents(&self) -> Contents<'a> {
+        self.contents
     }
 
     /// How many entries there are, repeated names included. Counts them where the wire does not
@@ -242,6 +250,7 @@ pub struct Items<'a> {
 impl<'a> Iterator for Items<'a> {
     type Item = Value<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Value<'a>> {
         self.inside.next_value()
     }
@@ -256,6 +265,7 @@ pub struct Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = (Text<'a>, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let key = self.inside.next_key()?;
         Some((key, self.inside.next_value()?))
@@ -284,6 +294,7 @@ struct Inside<'a> {
 }
 
 impl<'a> Inside<'a> {
+    #[inline]
     fn next_key(&mut self) -> Option<Text<'a>> {
         if self.reader.left() == 0 {
             return None;
@@ -291,6 +302,7 @@ impl<'a> Inside<'a> {
         pson::read_key(self.version, &mut self.reader, &Rules::DEFAULT).ok().map(Text::new)
     }
 
+    #[inline]
     fn next_value(&mut self) -> Option<Value<'a>> {
         if self.reader.left() == 0 {
             return None;
