@@ -11,19 +11,22 @@
 //!   Which field stands where, and which version its value has, is hidden behind it.
 //! - [`session::Session`] is one side of a connection, told the time and given bytes.
 //! - [`mux::Mux`] serves many sinks of a resource from as few streams as the device can bear.
+//! - Feature `tokio`: `io::Connection` is a session on a socket.
 //!
 //! `docs/wire/iotmp.md` describes the protocol as it is implemented here.
 
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "tokio"))]
 extern crate std;
 
 mod dialect;
 mod encode;
 mod error;
 pub mod frame;
+#[cfg(feature = "tokio")]
+pub mod io;
 mod message;
 pub mod mux;
 mod payload;

@@ -409,6 +409,11 @@ impl Session {
         matches!(self.state, State::Open)
     }
 
+    /// Whether it is over.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
     /// How many messages were discarded because nothing waited for them.
     pub const fn discarded(&self) -> u64 {
         self.discarded

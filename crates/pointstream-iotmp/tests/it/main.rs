@@ -4,6 +4,8 @@
 
 mod codec;
 mod laws;
+#[cfg(feature = "tokio")]
+mod loopback;
 mod session;
 mod session_faults;
 mod support;
