@@ -9,6 +9,8 @@ use crate::driver::Request;
 #[derive(Debug, Default)]
 pub(crate) struct Bucket {
     plan: Plan,
+    /// The set of points has changed since the plan was made; the running scan goes on by it.
+    outdated: bool,
     next: Option<Instant>,
     cursor: Option<usize>,
 }
@@ -41,19 +43,32 @@ pub(crate) struct Tick {
 impl Bucket {
     /// Starts a scan now and lays the grid from a random phase, so that buckets spread out.
     pub(crate) fn start(&mut self, now: Instant, period: Duration, seed: &mut Seed) {
+        self.renew();
         self.cursor = Some(0);
         self.next = Some(now + seed.below(period));
     }
 
     /// Stops polling; the plan is kept.
     pub(crate) fn stop(&mut self) {
+        self.renew();
         self.cursor = None;
         self.next = None;
     }
 
-    /// Forgets the plan, since the set of points changed. A running scan starts over.
+    /// The set of points changed. A running scan goes on by the plan that it has, so that changes
+    /// which come faster than scans end do not keep the later requests from being read.
     pub(crate) fn replan(&mut self) {
+        if self.cursor.is_some() && matches!(self.plan, Plan::Ready(_)) {
+            self.outdated = true;
+        } else {
+            self.plan = Plan::Missing;
+        }
+    }
+
+    /// Points are gone that the plan may name. A running scan starts over.
+    pub(crate) fn replan_now(&mut self) {
         self.plan = Plan::Missing;
+        self.outdated = false;
         if self.cursor.is_some() {
             self.cursor = Some(0);
         }
@@ -113,7 +128,17 @@ impl Bucket {
             Plan::Ready(requests) => requests.len(),
         };
         self.cursor = Some(cursor + 1).filter(|&cursor| cursor < len);
+        if self.cursor.is_none() {
+            self.renew();
+        }
         self.cursor.is_none()
+    }
+
+    /// Forgets a plan that is outdated.
+    fn renew(&mut self) {
+        if core::mem::take(&mut self.outdated) {
+            self.plan = Plan::Missing;
+        }
     }
 
     /// Ends a scan that has nothing to read.
@@ -174,11 +199,16 @@ mod tests {
         bucket.tick(at(0), PERIOD);
         bucket.advance();
         bucket.replan();
+        assert!(matches!(bucket.want(), Want::Read(request) if request.token == 1));
+        assert!(bucket.advance(), "the scan goes on to its end");
+        bucket.tick(at(100), PERIOD);
+        assert_eq!(bucket.want(), Want::Plan);
+        bucket.replan_now();
         assert_eq!(bucket.want(), Want::Plan);
         bucket.ask();
         bucket.set_plan(Vec::new());
         bucket.settle();
         assert_eq!(bucket.want(), Want::Nothing);
-        assert_eq!(bucket.tick(at(100), PERIOD), Tick::default());
+        assert_eq!(bucket.tick(at(200), PERIOD), Tick::default());
     }
 }

@@ -5,6 +5,7 @@
 //! is as pure as a function: told the time, given inputs, asked for actions. The shell in `shell`
 //! is the loop that joins the two. A [`Registry`] makes drivers by name.
 
+mod action;
 mod bucket;
 mod config;
 mod connector;
@@ -17,8 +18,9 @@ mod shell;
 mod view;
 mod writes;
 
+pub use action::{Action, Input, Outcome, PlanFor};
 pub use config::{ConnConfig, NamedTuning, PointDef};
-pub use connector::{Action, Connector, Input, Outcome, PlanFor};
+pub use connector::Connector;
 pub use driver::{Binding, Driver, Features, OpError, Request, Write};
 pub use readings::{Reading, Readings};
 pub use registry::{AnyDriver, Context, MakeError, Registry};

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pointstream_point::{Cur, CurState, Fault, PointKey, PointSpec, Status, Value};
+use pointstream_point::{Cur, CurState, Fault, PointKey, PointSpec, Status, Tuning, Value};
 use pointstream_time::Instant;
 
 use crate::bucket::Bucket;
@@ -124,7 +124,7 @@ impl Shard {
     /// Gives the tunings their present options; a group keeps its points and its bucket.
     pub(crate) fn update_tuning(&mut self, tuning: &Arc<NamedTuning>) -> Option<usize> {
         let at = self.groups.iter().position(|group| group.tuning.id == tuning.id)?;
-        self.groups[at].tuning = Arc::clone(tuning);
+        self.groups[at].tuning = floored(Arc::clone(tuning));
         Some(at)
     }
 
@@ -316,6 +316,7 @@ impl Shard {
     }
 
     fn group_of(&mut self, tuning: Arc<NamedTuning>) -> u32 {
+        let tuning = floored(tuning);
         let known = self.groups.iter().position(|group| group.tuning.id == tuning.id);
         let at = known.unwrap_or_else(|| {
             self.groups.push(Group {
@@ -341,7 +342,7 @@ impl Shard {
         if slot.watched {
             group.watched -= 1;
             self.watched -= 1;
-            group.bucket.replan();
+            group.bucket.replan_now();
         }
         self.len -= 1;
         true
@@ -420,6 +421,18 @@ impl Shard {
             change(slot);
         }
     }
+}
+
+/// A tuning whose times are not below their floor, so that no bucket is due all the time.
+fn floored(tuning: Arc<NamedTuning>) -> Arc<NamedTuning> {
+    let options = &tuning.tuning;
+    if options.poll_time.min(options.stale_time) >= Tuning::FLOOR {
+        return tuning;
+    }
+    let options = options.clone();
+    let (poll, stale) = (options.poll_time, options.stale_time);
+    let options = options.with_poll_time(poll).with_stale_time(stale);
+    Arc::new(NamedTuning::new(tuning.id.clone(), options))
 }
 
 impl Slot {

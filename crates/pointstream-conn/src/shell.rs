@@ -13,8 +13,9 @@ use pointstream_point::{Fault, Now, PointKey, Status, Value};
 use pointstream_time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::action::{Action, Input, Outcome};
 use crate::config::{ConnConfig, NamedTuning, PointDef};
-use crate::connector::{Action, Connector, Input, Outcome};
+use crate::connector::Connector;
 use crate::driver::{OpError, Write};
 use crate::dyn_driver::DynDriver;
 use crate::readings::Readings;
@@ -255,7 +256,8 @@ impl Shell {
             }
         };
         self.deliver();
-        if let Some(Err(OpError::Session(fault))) = heard {
+        // There is no operation that an event could refuse, so an error of it is the session's.
+        if let Some(Err(OpError::Session(fault) | OpError::Refused(fault))) = heard {
             self.core.handle(Input::Lost(fault));
         }
     }

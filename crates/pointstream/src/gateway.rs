@@ -177,7 +177,9 @@ impl Gateway {
         // What runs is compared, not what was wanted last: that may have been applied in part.
         let running = self.shared.running();
         let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
-        while self.connectors.try_join_next().is_some() {}
+        while let Some(ended) = self.connectors.try_join_next() {
+            on_ended(ended);
+        }
         // All that leaves leaves first, since a point may move from one connector to another.
         for id in plan.removed.iter().chain(&plan.replaced) {
             self.shared.remove_connector(id);
@@ -256,9 +258,7 @@ impl Gateway {
         self.services.abort_all();
         self.shared.close();
         while let Some(ended) = self.connectors.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "A connector's task failed.");
-            }
+            on_ended(ended);
         }
     }
 
@@ -289,6 +289,13 @@ impl Gateway {
         let span = tracing::info_span!("conn", id = %config.id, kind = config.kind);
         self.shared.insert_connector(Conn::new(self.last_shard, config, handle));
         self.connectors.spawn(shell.run().instrument(span));
+    }
+}
+
+/// A connector's task contains the panics of its driver; one of its own is a defect to be told.
+fn on_ended(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "A connector's task failed.");
     }
 }
 

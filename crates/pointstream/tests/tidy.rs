@@ -40,13 +40,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-hub", &["patch", "time"]),
     ("pointstream-store", &[]),
     ("pointstream-http", &["hub", "point", "time"]),
+    ("pointstream-iotmp", &["net", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-test", &["conn", "net", "point", "time"]),
     ("pointstream", &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "time"]),
 ];
 
 const LAYER_0: &[&str] = &["pointstream-time", "pointstream-point", "pointstream-patch"];
-const LAYER_2: &[&str] = &["pointstream-modbus"];
+const LAYER_2: &[&str] = &["pointstream-iotmp", "pointstream-modbus"];
 
 fn arrows_run_downward(tree: &Tree) -> Vec<String> {
     let mut broken = Vec::new();

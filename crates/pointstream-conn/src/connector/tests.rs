@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{Id, Kind, PointSpec, Tuning};
+use pointstream_point::{Id, Kind, PointSpec, Tags, Tuning};
 
 use super::*;
 

@@ -1,0 +1,91 @@
+use std::sync::Arc;
+
+use pointstream_point::{Fault, PointKey, Tags};
+
+use crate::config::{NamedTuning, PointDef};
+use crate::driver::{Binding, OpError, Request, Write};
+use crate::readings::Readings;
+
+/// Something that happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// The action that was taken last ended.
+    Done(Result<Outcome, OpError>),
+    /// The driver learned something about points. Taken out of the collection.
+    Readings(&'a mut Readings),
+    /// The session was lost while nothing was being done.
+    Lost(Fault),
+    /// Nothing but time has passed.
+    Timeout,
+    /// New points. A point whose slot is taken replaces the one in it.
+    Bind(Vec<PointDef>),
+    /// Points that are no more.
+    Unbind(Vec<PointKey>),
+    /// Somebody watches these points from now on. Idempotent.
+    Watch(Vec<PointKey>),
+    /// Nobody watches these points any more.
+    Unwatch(Vec<PointKey>),
+    /// A value for a point, with the mark by which the outcome is told. A newer write replaces an
+    /// older one of the same point that has not been sent.
+    Write(Write, u64),
+    /// The options of a tuning changed.
+    Tuning(Arc<NamedTuning>),
+    /// Points use another tuning from now on.
+    Retune(Vec<(PointKey, Arc<NamedTuning>)>),
+    /// Switch the connector off or on.
+    Disable(bool),
+    /// Close the session. It opens again when there is a reason to.
+    Close,
+    /// Open the session if it is not open, and ask for a sign of life.
+    Ping,
+}
+
+/// What an action gave besides readings.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Nothing.
+    None,
+    /// What the device says about itself: the answer to [`Action::Ping`].
+    Ping(Tags),
+    /// The answer to [`Action::Plan`].
+    Plan(Vec<Request>),
+}
+
+/// What the driver is to do, by the names of its methods.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Action {
+    /// [`Driver::open`](crate::Driver::open).
+    Open,
+    /// [`Driver::close`](crate::Driver::close).
+    Close,
+    /// [`Driver::ping`](crate::Driver::ping).
+    Ping,
+    /// [`Driver::bind`](crate::Driver::bind).
+    Bind(Vec<Binding>),
+    /// [`Driver::unbind`](crate::Driver::unbind).
+    Unbind(Vec<PointKey>),
+    /// [`Driver::plan`](crate::Driver::plan) for the points of a bucket, or for points that are
+    /// wanted out of turn.
+    Plan(Vec<PointKey>, PlanFor),
+    /// [`Driver::read`](crate::Driver::read).
+    Read(Vec<Request>, PlanFor),
+    /// [`Driver::write`](crate::Driver::write), with the marks of the writes.
+    Write(Vec<Write>, Vec<u64>),
+    /// [`Driver::watch`](crate::Driver::watch).
+    Watch(Vec<PointKey>),
+    /// [`Driver::unwatch`](crate::Driver::unwatch).
+    Unwatch(Vec<PointKey>),
+}
+
+/// Whose plan it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PlanFor {
+    /// The bucket of this number.
+    Bucket(usize),
+    /// Points that are read once, out of turn.
+    Quick,
+}

@@ -1,0 +1,5 @@
+//! A session on a socket.
+
+mod connection;
+
+pub use connection::Connection;

@@ -1,0 +1,46 @@
+//! IOTMP, the IoT Message Protocol.
+//!
+//! Without features this crate does no I/O: it is `no_std` with `alloc`, and every part is a value
+//! that is told the time and given bytes.
+//!
+//! - [`frame`] finds frames in a stream of bytes, however it is split; a [`Message`] is a frame's
+//!   content with its values borrowed; a [`Draft`] is a message to be written.
+//! - Values are PSON, in two versions on the wire: a [`Value`] borrows the bytes it was decoded from,
+//!   a [`Payload`] owns them, a [`Tree`] is built and compared; [`Encode`] is what can be written.
+//! - A [`Dialect`] is one of the three ways in which devices speak, found from their first frame.
+//!   Which field stands where, and which version its value has, is hidden behind it.
+//! - [`session::Session`] is one side of a connection, told the time and given bytes.
+//! - [`mux::Mux`] serves many sinks of a resource from as few streams as the device can bear.
+//! - Feature `tokio`: `io::Connection` is a session on a socket.
+//!
+//! `docs/wire/iotmp.md` describes the protocol as it is implemented here.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(any(test, feature = "tokio"))]
+extern crate std;
+
+mod dialect;
+mod encode;
+mod error;
+pub mod frame;
+#[cfg(feature = "tokio")]
+pub mod io;
+mod message;
+pub mod mux;
+mod payload;
+mod pson;
+pub mod session;
+mod tree;
+mod value;
+pub mod varint;
+
+pub use dialect::Dialect;
+pub use encode::{ArrayEncoder, Encode, Encoder, MapEncoder};
+pub use error::{DecodeError, EncodeError, Malformed};
+pub use message::{Draft, Message, MessageType, Resource};
+pub use payload::Payload;
+pub use pson::{DEPTH_MAX, Rules, TextRule, Version};
+pub use tree::Tree;
+pub use value::{Array, Entries, Items, Map, Text, Value};

@@ -1,0 +1,11 @@
+//! The codec against the vectors, and its laws.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation of a test is its failure")]
+
+mod codec;
+mod laws;
+#[cfg(feature = "tokio")]
+mod loopback;
+mod session;
+mod session_faults;
+mod support;
