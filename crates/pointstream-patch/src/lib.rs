@@ -46,23 +46,27 @@
 extern crate alloc;
 
 mod apply;
+mod bytes;
 mod diff;
 mod document;
 mod error;
 mod lexer;
 mod limits;
 mod number;
+mod options;
 mod pointer;
 mod rows;
+mod scan;
 mod script;
 mod string;
 mod tape;
 mod value;
 
 pub use apply::apply;
-pub use document::{Change, Document, diff};
+pub use document::{Change, Document, diff, diff_with};
 pub use error::{OperationError, OperationErrorKind, ParseError, ParseErrorKind, PatchError};
 pub use limits::Limits;
+pub use options::Options;
 pub use pointer::{Pointer, PointerError, PointerErrorKind, escape_token};
 pub use rows::{RowError, RowKey, Rows};
 pub use script::{Operation, OperationKind, Script};

@@ -1,5 +1,3 @@
-use crate::value::Hasher;
-
 /// A JSON number by value: `0.d₁d₂… × 10^point`, without zeros at either end of its digits.
 ///
 /// The digits are two slices of the text, before and after the decimal point.
@@ -38,23 +36,6 @@ impl<'a> Number<'a> {
             return Some(Self { negative: false, head, tail, point: 0 });
         }
         Some(Self { negative, head, tail, point: point + read_exponent(exponent)? })
-    }
-
-    /// Feeds what equal numbers have in common.
-    pub(crate) fn hash(&self, hasher: &mut Hasher) {
-        hasher.word(u64::from(self.negative));
-        hasher.word(self.point as u64);
-        // Equal numbers may have their point at different places, so that digits are fed one by one
-        // in words that do not depend on it.
-        let mut word = 0u64;
-        for (at, digit) in self.digits().enumerate() {
-            word = word << 4 | u64::from(digit & 0xf);
-            if at % 16 == 15 {
-                hasher.word(word);
-                word = 0;
-            }
-        }
-        hasher.word(word);
     }
 
     fn digits(&self) -> impl Iterator<Item = u8> {
@@ -111,12 +92,6 @@ const EXPONENT_DIGITS_MAX: usize = 18;
 mod tests {
     use super::*;
 
-    fn hash(raw: &str) -> u64 {
-        let mut hasher = Hasher::new(0);
-        Number::read(raw).unwrap().hash(&mut hasher);
-        hasher.finish()
-    }
-
     #[test]
     fn spellings_of_one_value_are_equal() {
         for class in [
@@ -128,7 +103,6 @@ mod tests {
         ] {
             for (a, b) in class.iter().flat_map(|a| class.iter().map(move |b| (a, b))) {
                 assert!(same(a, b), "{a} {b}");
-                assert_eq!(hash(a), hash(b), "{a} {b}");
             }
         }
     }

@@ -1,7 +1,6 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
 
 use crate::string::{decode, encode};
 use crate::tape::View;
@@ -15,6 +14,8 @@ pub struct Script {
     /// The operations as JSON objects, a comma between two.
     text: String,
     ops: Vec<Op>,
+    /// The texts of moved values, one behind the other.
+    moved: String,
 }
 
 impl Script {
@@ -54,6 +55,11 @@ impl Script {
     /// Whether there is no operation.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
+    }
+
+    /// How many bytes are allocated.
+    pub(crate) const fn memory(&self) -> usize {
+        self.text.capacity() + self.moved.capacity() + self.ops.capacity() * size_of::<Op>()
     }
 
     /// The length of the patch that [`render_patch`](Self::render_patch) appends for an empty prefix.
@@ -145,6 +151,15 @@ pub(crate) struct ScriptWriter {
 pub(crate) struct Mark {
     text: usize,
     ops: usize,
+    moved: usize,
+}
+
+/// A piece of a script that was taken out.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    text: String,
+    moved: String,
+    ops: Vec<Op>,
 }
 
 impl ScriptWriter {
@@ -156,18 +171,7 @@ impl ScriptWriter {
 
     /// Writes an operation at the current path with the text of `node` as its value.
     pub(crate) fn write(&mut self, kind: OperationKind, value: View<'_>, node: u32) {
-        self.open(kind, value.raw(node).len());
-        if self.overflown {
-            return;
-        }
-        self.script.text.push_str(VALUE);
-        if value.is_spaced() {
-            push_compact(value.raw(node), &mut self.script.text);
-        } else {
-            self.script.text.push_str(value.raw(node));
-        }
-        self.script.text.push('}');
-        self.close();
+        self.write_text(kind, value.raw(node), value.is_spaced());
     }
 
     /// Writes a removal at the current path.
@@ -179,10 +183,73 @@ impl ScriptWriter {
         }
     }
 
+    /// Writes a move, or a copy, from an index of the array at the current path to another one.
+    pub(crate) fn write_shift(&mut self, kind: OperationKind, from: u32, to: u32, value: &str) {
+        let (path, moved) = (self.path.len(), self.script.moved.len());
+        if moved + value.len() > u32::MAX as usize {
+            self.overflown = true;
+            return;
+        }
+        self.push_index(to);
+        self.open_from(kind, Some((path, from)));
+        self.path.truncate(path);
+        if !self.overflown {
+            self.script.text.push_str("\"}");
+            self.close();
+            self.script.moved.push_str(value);
+            if let Some(op) = self.script.ops.last_mut() {
+                op.moved = (moved as u32, (moved + value.len()) as u32);
+            }
+        }
+    }
+
+    /// Writes an operation at the current path with JSON text as its value.
+    pub(crate) fn write_text(&mut self, kind: OperationKind, value: &str, spaced: bool) {
+        self.open(kind, value.len());
+        if self.overflown {
+            return;
+        }
+        self.script.text.push_str(VALUE);
+        if spaced {
+            push_compact(value, &mut self.script.text);
+        } else {
+            self.script.text.push_str(value);
+        }
+        self.script.text.push('}');
+        self.close();
+    }
+
+    /// Takes out what was written since, to be put back at the same place.
+    pub(crate) fn cut(&mut self, mark: Mark) -> Cut {
+        let cut = Cut {
+            text: self.script.text[mark.text..].into(),
+            moved: self.script.moved[mark.moved..].into(),
+            ops: self.script.ops[mark.ops..].into(),
+        };
+        self.rewind(mark);
+        cut
+    }
+
+    /// Puts back what was cut out at this place.
+    pub(crate) fn paste(&mut self, cut: &Cut) {
+        self.script.text.push_str(&cut.text);
+        self.script.moved.push_str(&cut.moved);
+        self.script.ops.extend_from_slice(&cut.ops);
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) const fn memory(&self) -> usize {
+        self.script.memory() + self.path.capacity()
+    }
+
     /// Takes back what was written since.
     pub(crate) fn rewind(&mut self, mark: Mark) {
         self.script.text.truncate(mark.text);
         self.script.ops.truncate(mark.ops);
+        self.script.moved.truncate(mark.moved);
         self.overflown = false;
     }
 
@@ -201,8 +268,7 @@ impl ScriptWriter {
 
     /// Appends an index to the current path.
     pub(crate) fn push_index(&mut self, index: u32) {
-        // Writing to a String cannot fail.
-        let _ = write!(self.path, "/{index}");
+        push_index(&mut self.path, index);
     }
 
     pub(crate) fn truncate_path(&mut self, len: usize) {
@@ -210,7 +276,8 @@ impl ScriptWriter {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark { text: self.script.text.len(), ops: self.script.ops.len() }
+        let Script { text, ops, moved, .. } = &self.script;
+        Mark { text: text.len(), ops: ops.len(), moved: moved.len() }
     }
 
     /// How many bytes were written since; as good as endless when offsets no longer suffice.
@@ -224,25 +291,48 @@ impl ScriptWriter {
         comma + REPLACEMENT_LEN + self.path.len() + value_len
     }
 
+    /// How many bytes a replacement of the value at the current path would take at a mark.
+    pub(crate) fn replacement_len_since(&self, mark: Mark, value_len: usize) -> usize {
+        usize::from(mark.ops > 0) + REPLACEMENT_LEN + self.path.len() + value_len
+    }
+
     pub(crate) fn path_len(&self) -> usize {
         self.path.len()
     }
 
     fn open(&mut self, kind: OperationKind, value_len: usize) {
-        let text = &mut self.script.text;
-        if text.len() + self.path.len() + value_len + OP_LEN_MAX > u32::MAX as usize {
+        if self.script.text.len() + self.path.len() + value_len + OP_LEN_MAX > u32::MAX as usize {
             self.overflown = true;
             return;
         }
+        self.open_from(kind, None);
+    }
+
+    /// Begins an operation, with the first bytes of the current path and an index as its `from`.
+    fn open_from(&mut self, kind: OperationKind, from: Option<(usize, u32)>) {
+        let text = &mut self.script.text;
+        if text.len() + 2 * self.path.len() + OP_LEN_MAX > u32::MAX as usize {
+            self.overflown = true;
+            return;
+        }
+        text.reserve(2 * self.path.len() + OP_LEN_MAX);
         if !text.is_empty() {
             text.push(',');
         }
         text.push_str("{\"op\":\"");
         text.push_str(kind.name());
+        let from = from.map(|(len, index)| {
+            text.push_str("\",\"from\":\"");
+            let start = text.len() as u32;
+            text.push_str(&self.path[..len]);
+            push_index(text, index);
+            start
+        });
         text.push_str("\",\"path\":\"");
         let path = text.len() as u32;
         text.push_str(&self.path);
-        self.script.ops.push(Op { kind, from: None, path, path_end: text.len() as u32, end: 0 });
+        let path_end = text.len() as u32;
+        self.script.ops.push(Op { kind, from, path, path_end, end: 0, moved: (0, 0) });
     }
 
     fn close(&mut self) {
@@ -260,6 +350,8 @@ struct Op {
     path: u32,
     path_end: u32,
     end: u32,
+    /// Where a moved value stands among the moved values.
+    moved: (u32, u32),
 }
 
 impl Op {
@@ -267,6 +359,24 @@ impl Op {
     fn places(&self) -> impl Iterator<Item = usize> {
         self.from.into_iter().chain([self.path]).map(|place| place as usize)
     }
+}
+
+/// Appends a slash and an index.
+fn push_index(out: &mut String, mut index: u32) {
+    let mut digits = [0u8; 11];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (index % 10) as u8;
+        index /= 10;
+        if index == 0 {
+            break;
+        }
+    }
+    at -= 1;
+    digits[at] = b'/';
+    // Digits are always text.
+    out.push_str(core::str::from_utf8(&digits[at..]).unwrap_or_default());
 }
 
 /// Appends JSON without the white space between its tokens.
@@ -294,4 +404,4 @@ const VALUE: &str = "\",\"value\":";
 /// The length of a replacement without its path and value.
 const REPLACEMENT_LEN: usize = r#"{"op":"replace","path":"","value":}"#.len();
 /// No operation is longer, its pointers and value apart.
-const OP_LEN_MAX: usize = 64;
+const OP_LEN_MAX: usize = 96;

@@ -160,6 +160,7 @@ impl<'a> Tree<'a> {
                     bytes_max: usize::MAX,
                     nodes_max: u32::MAX,
                     ops_max: 0,
+                    edits_max: 0,
                 };
                 let Ok((tape, _)) = Tape::parse(text.as_bytes(), &limits) else {
                     return Err(Error::Copies);
