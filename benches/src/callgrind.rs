@@ -13,7 +13,7 @@ pub(crate) struct Counts {
 #[inline(never)]
 pub(crate) fn counted<T>(run: impl FnOnce() -> T) -> T {
     let result = run();
-    std::hint::black_box(());
+    core::hint::black_box(());
     result
 }
 

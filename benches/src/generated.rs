@@ -1,6 +1,6 @@
 //! Documents made from a seed: lists, tables, trees, and what is hard to compare.
 
-use std::fmt::Write;
+use core::fmt::Write;
 
 /// A sequence of numbers that is the same on every machine (SplitMix64).
 pub(crate) struct Random(u64);

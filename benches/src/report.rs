@@ -1,10 +1,11 @@
 //! The table of all workloads.
 
-use std::fmt::Write as _;
+use core::fmt::Write as _;
+use core::time::Duration;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::callgrind::{self, Counts};
 use crate::engines::{Engine, verified};
@@ -140,7 +141,7 @@ fn compare(pair: &Pair) -> Duration {
     let mut times: Vec<_> = (0..101)
         .map(|_| {
             let start = now();
-            std::hint::black_box(std::hint::black_box(&copy) == std::hint::black_box(&pair.new));
+            core::hint::black_box(core::hint::black_box(&copy) == core::hint::black_box(&pair.new));
             start.elapsed()
         })
         .collect();

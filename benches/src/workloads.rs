@@ -7,8 +7,10 @@ use crate::real::{self, Packages};
 
 pub(crate) struct Workload {
     pub(crate) name: String,
-    make: Box<dyn Fn(&Packages) -> Option<Pair>>,
+    make: Box<Make>,
 }
+
+type Make = dyn Fn(&Packages) -> Option<Pair>;
 
 impl Workload {
     fn new(name: impl Into<String>, make: impl Fn() -> Pair + 'static) -> Self {

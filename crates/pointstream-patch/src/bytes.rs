@@ -44,6 +44,17 @@ pub(crate) fn hash(bytes: &[u8], seed: u64) -> u64 {
     mix(state, 0xa076_1d64_78bd_642f)
 }
 
+/// A hash of a text that looks at both ends and the middle of a long one.
+pub(crate) fn sample(bytes: &[u8], seed: u64) -> u64 {
+    match (bytes.first_chunk::<48>(), bytes.last_chunk::<32>()) {
+        (Some(head), Some(tail)) if bytes.len() > SAMPLED_MIN => {
+            let middle = &bytes[bytes.len() / 2..][..16];
+            hash(head, hash(tail, hash(middle, seed ^ bytes.len() as u64)))
+        }
+        _ => hash(bytes, seed),
+    }
+}
+
 const fn mix(state: u64, word: u64) -> u64 {
     let product = (state ^ word) as u128 * 0xd6e8_feb8_6659_fd93_u128;
     (product as u64) ^ (product >> 64) as u64 ^ word.rotate_left(29)
@@ -118,6 +129,7 @@ enum Probe {
 const BLOCK_MIN: usize = 32;
 const BLOCK_MAX: usize = 4096;
 const WORDS: usize = 32;
+const SAMPLED_MIN: usize = 128;
 const EMPTY: u32 = u32::MAX;
 const PROBES_MAX: usize = 64;
 

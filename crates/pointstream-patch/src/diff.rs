@@ -124,8 +124,8 @@ impl Differ {
             aligner.old.extend(old.siblings(tail.first, tail.container));
             for &(node, origin) in tail.children {
                 aligner.new.push(node);
-                let partner = if origin == NONE { NONE } else { old.index(origin) - tail.index };
-                aligner.partner.push(partner);
+                let known = tail.matched && origin != NONE;
+                aligner.partner.push(if known { old.index(origin) - tail.index } else { NONE });
             }
             aligner.align(old, new, options, self.writer.path(), tail.matched);
             (self.tail_first, self.tail_index) = (tail.first, tail.index);
@@ -233,6 +233,9 @@ impl Differ {
             _ => return self.leave(),
         }
         let len = self.writer.written_since(frame.start);
+        if self.len_by_position(old, new, frame) >= len {
+            return self.leave();
+        }
         let cut = self.writer.cut(frame.start);
         self.cuts.push(cut);
         self.trials += 1;

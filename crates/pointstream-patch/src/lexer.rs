@@ -7,11 +7,13 @@ use crate::{ParseError, ParseErrorKind};
 pub(crate) struct Lexer<'a> {
     bytes: &'a [u8],
     pos: usize,
+    /// Whether any string had an escape.
+    pub(crate) escaped: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, pos: 0 }
+        Self { bytes, pos: 0, escaped: false }
     }
 
     pub(crate) fn skip_whitespace(&mut self) {
@@ -105,6 +107,7 @@ impl<'a> Lexer<'a> {
     fn escape(&mut self) -> Result<(), ParseError> {
         let start = self.pos;
         self.pos += 1;
+        self.escaped = true;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.pos += 1,
             Some(b'u') => {

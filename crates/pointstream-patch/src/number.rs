@@ -54,11 +54,34 @@ impl PartialEq for Number<'_> {
 
 /// Whether two valid JSON numbers are numerically equal.
 pub(crate) fn same(a: &str, b: &str) -> bool {
-    a == b
-        || match (Number::read(a), Number::read(b)) {
+    if a == b {
+        return true;
+    }
+    match (plain(a.as_bytes()), plain(b.as_bytes())) {
+        (Some(a), Some(b)) => a == b,
+        _ => match (Number::read(a), Number::read(b)) {
             (Some(a), Some(b)) => a == b,
             _ => false,
+        },
+    }
+}
+
+/// The only shortest spelling of a number that has no exponent.
+fn plain(raw: &[u8]) -> Option<&[u8]> {
+    let mut point = false;
+    for &byte in raw {
+        // Letters are above the digits, the point is below.
+        if byte > b'9' {
+            return None;
         }
+        point |= byte == b'.';
+    }
+    let mut rest = raw;
+    while point && let [before @ .., last @ (b'0' | b'.')] = rest {
+        point = *last == b'0';
+        rest = before;
+    }
+    Some(if rest == b"-0" { b"0" } else { rest })
 }
 
 fn read_exponent(text: &str) -> Option<i64> {

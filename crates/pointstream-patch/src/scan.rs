@@ -474,7 +474,17 @@ impl<'a> Scan<'a> {
     ) -> Result<(), Stop> {
         let (old, new) = (self.old, self.new);
         let depth = self.scanner.frames.len() as u32;
-        let Scanner { splices, reader, .. } = &mut *self.scanner;
+        let Scanner { splices, reader, frames, .. } = &mut *self.scanner;
+        let (mut first, mut index, mut from, mut to) = (first, index, from, to);
+        let begin = old.start(container) + 1;
+        if self.options.copies
+            && old.kind(container) == Kind::Array
+            && splices.is_untouched(begin)
+            && let Some(frame) = frames.last()
+        {
+            // What is copied may stand before what changed.
+            (first, index, from, to) = (container + 1, 0, begin, frame.new_start + 1);
+        }
         let added = splices.scratch.len() as u32;
         let rest = Rest { old, container, first, index, region: &new[to..], depth };
         let len = reader.read(&rest, &mut splices.scratch, self.options)?;
@@ -517,7 +527,9 @@ impl<'a> Scan<'a> {
             limit: whole.saturating_sub(differ.writer.written_since(frame.start)),
         };
         let view = splices.scratch.view(text);
-        if differ.run_tail(old, view, &tail, self.options) == Found::Whole {
+        if reader.fresh_len >= tail.limit
+            || differ.run_tail(old, view, &tail, self.options) == Found::Whole
+        {
             differ.writer.rewind(frame.start);
             let text = core::str::from_utf8(&self.new[frame.new_start..end]).map_err(|_| Stop)?;
             let spaced = old.is_spaced() || splices.scratch.is_spaced();

@@ -144,6 +144,8 @@ pub(crate) struct ScriptWriter {
     /// The current pointer as it stands in a JSON string.
     path: String,
     overflown: bool,
+    /// How much the script before took, that the next is given as much at once.
+    expected: (usize, usize),
 }
 
 /// A state of the writer to go back to.
@@ -166,6 +168,7 @@ impl ScriptWriter {
     pub(crate) fn take(&mut self) -> Script {
         self.path.clear();
         self.overflown = false;
+        self.expected = (self.script.text.len(), self.script.ops.len());
         core::mem::take(&mut self.script)
     }
 
@@ -256,14 +259,23 @@ impl ScriptWriter {
     /// Appends a token to the current path, given as it stands between the quotes of a key.
     pub(crate) fn push_key(&mut self, raw: &str) {
         self.path.push('/');
-        let special = |byte: u8| matches!(byte, b'\\' | b'~' | b'/');
-        if !raw.bytes().any(special) {
-            self.path.push_str(raw);
-            return;
+        if raw.contains('\\') {
+            let mut token = String::new();
+            crate::escape_token(&decode(raw), &mut token);
+            return encode(&token, &mut self.path);
         }
-        let mut token = String::new();
-        crate::escape_token(&decode(raw), &mut token);
-        encode(&token, &mut self.path);
+        let mut plain = 0;
+        for (at, byte) in raw.bytes().enumerate() {
+            let escape = match byte {
+                b'~' => "~0",
+                b'/' => "~1",
+                _ => continue,
+            };
+            self.path.push_str(&raw[plain..at]);
+            self.path.push_str(escape);
+            plain = at + 1;
+        }
+        self.path.push_str(&raw[plain..]);
     }
 
     /// Appends an index to the current path.
@@ -315,8 +327,10 @@ impl ScriptWriter {
             self.overflown = true;
             return;
         }
-        text.reserve(2 * self.path.len() + OP_LEN_MAX);
-        if !text.is_empty() {
+        if text.is_empty() {
+            text.reserve(self.expected.0);
+            self.script.ops.reserve(self.expected.1);
+        } else {
             text.push(',');
         }
         text.push_str("{\"op\":\"");

@@ -85,6 +85,8 @@ impl Aligner {
                 id,
                 options.seed,
             );
+        } else {
+            self.partner[head..new_end].fill(NONE);
         }
         self.keep_ascending(new);
     }

@@ -59,6 +59,18 @@ impl Differ {
         if shifted { Trial::Aligned } else { Trial::Off }
     }
 
+    /// What the operations by position take at least.
+    pub(super) fn len_by_position(&self, old: View<'_>, new: View<'_>, frame: &Frame) -> usize {
+        let op_len = frame.path_len + OP_LEN_MIN;
+        let olds = |first| old.siblings(first, frame.old);
+        let changed = if frame.new == NONE {
+            differing(old, olds(self.tail_first), new, self.tail_news.iter().copied())
+        } else {
+            differing(old, olds(frame.old + 1), new, new.children(frame.new))
+        };
+        changed * op_len
+    }
+
     /// Compares the elements of a frame by their position.
     pub(super) fn by_position(
         &mut self,
@@ -279,14 +291,38 @@ impl Differ {
         let twin = self.array.index.find(hash(bytes, options.seed))? as usize;
         let same = twin < b && new.bytes(self.aligner.new[twin]) == bytes;
         // What stays but differs has its old value for the time being.
-        let partner = self.aligner.partner[twin];
+        let unchanged = |a: u32| old.bytes(self.aligner.old[a as usize]) == bytes;
+        let kept = &self.aligner.kept;
         let settled = match self.array.news[twin] {
             Fate::Single => true,
-            _ => partner != NONE && old.bytes(self.aligner.old[partner as usize]) == bytes,
+            Fate::Moved(a) => unchanged(a),
+            Fate::Anchor => kept
+                .binary_search_by_key(&(twin as u32), |&(_, b)| b)
+                .is_ok_and(|at| unchanged(kept[at].0)),
         };
         (same && settled).then(|| self.array.count_before(self.array.new_slots[twin]))
     }
 }
+
+/// How many positions do not hold the same.
+fn differing(
+    old: View<'_>,
+    mut olds: impl Iterator<Item = u32>,
+    new: View<'_>,
+    mut news: impl Iterator<Item = u32>,
+) -> usize {
+    let mut count = 0;
+    loop {
+        match (olds.next(), news.next()) {
+            (None, None) => return count,
+            (Some(a), Some(b)) => count += usize::from(old.bytes(a) != new.bytes(b)),
+            _ => count += 1,
+        }
+    }
+}
+
+/// No operation is shorter, its path to the array apart.
+const OP_LEN_MIN: usize = r#",{"op":"remove","path":"/0"}"#.len();
 
 impl ArrayScratch {
     /// Gives every element its slot: between two that stay first what comes, then what goes.

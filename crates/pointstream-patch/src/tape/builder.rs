@@ -181,10 +181,10 @@ impl<'a> Builder<'a> {
                 return self.refuse_duplicates_among_many(first);
             }
             let (start, key) = self.key_of(child);
-            let signature = sign(key);
-            if signature == ESCAPED {
+            if self.lexer.escaped && key.contains(&b'\\') {
                 return self.refuse_duplicates_among_many(first);
             }
+            let signature = sign(key, &self.bytes[start..]);
             if let Some(at) = signatures[..len].iter().position(|&other| other == signature)
                 && self.shares_key(&starts[at..len], key)
             {
@@ -241,19 +241,15 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Equal for equal keys; [`ESCAPED`] for one that may be spelled in several ways.
-fn sign(key: &[u8]) -> u64 {
-    if key.contains(&b'\\') {
-        return ESCAPED;
-    }
-    let mut word = key.len() as u64;
-    let (head, tail) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+/// Equal for equal keys; `text` goes on behind the key.
+fn sign(key: &[u8], text: &[u8]) -> u64 {
+    let len = key.len();
+    let (head, tail) = match (text.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (Some(head), None) => (u64::from_le_bytes(*head) & !(u64::MAX << (8 * len)), 0),
         (Some(head), Some(tail)) => (u64::from_le_bytes(*head), u64::from_le_bytes(*tail)),
-        _ => (key.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0),
+        (None, _) => (key.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0),
     };
-    word ^= head.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ tail.rotate_left(17);
-    word & !ESCAPED
+    head.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ tail.rotate_left(17) ^ len as u64
 }
 
 const FEW: usize = 32;
-const ESCAPED: u64 = 1 << 63;

@@ -60,6 +60,11 @@ impl Splices {
         }
     }
 
+    /// Whether nothing changed from an offset of the old text on.
+    pub(crate) fn is_untouched(&self, offset: usize) -> bool {
+        self.edits.last().is_none_or(|edit| edit.old.start < offset)
+    }
+
     pub(crate) const fn memory(&self) -> usize {
         self.scratch.memory() + self.edits.capacity() * size_of::<Edit>()
     }

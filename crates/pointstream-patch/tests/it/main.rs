@@ -6,5 +6,6 @@ mod conformance;
 mod diff;
 mod hostile;
 mod laws;
+mod options;
 mod rows;
 mod support;
