@@ -1,9 +1,10 @@
 use alloc::string::String;
 
 use crate::diff::Found;
+use crate::merge::write_merge;
 use crate::pointer::{Pointer, array_index};
 use crate::scan::Scanner;
-use crate::script::Script;
+use crate::script::{OperationKind, Script};
 use crate::tape::{Kind, ROOT, Tape};
 use crate::{Limits, Options, ParseError};
 
@@ -53,10 +54,12 @@ impl Document {
             return Ok(Change::Nothing);
         }
         self.wake()?;
-        match self.scan(new) {
-            Some(found) => Ok(self.change(found)),
-            None => self.reread(new),
-        }
+        let merge = if self.options.merge { self.merge(new)? } else { None };
+        let found = match self.scan(new) {
+            Some(found) => found,
+            None => self.reread(new)?,
+        };
+        Ok(self.change(found, merge))
     }
 
     /// How many bytes the document takes in memory, its text included.
@@ -131,22 +134,38 @@ impl Document {
     }
 
     /// Takes the next text by reading all of it.
-    fn reread(&mut self, new: &[u8]) -> Result<Change, ParseError> {
+    fn reread(&mut self, new: &[u8]) -> Result<Found, ParseError> {
         let Self { text, tape, options, spare, scanner, .. } = self;
         let new = spare.read(new, &options.limits)?;
         let found = scanner.differ.run(tape.view(text), spare.view(new), options);
         text.clear();
         text.push_str(new);
         core::mem::swap(tape, spare);
-        Ok(self.change(found))
+        Ok(found)
     }
 
-    fn change(&mut self, found: Found) -> Change {
+    /// The merge patch to the next text, if there is one.
+    fn merge(&mut self, new: &[u8]) -> Result<Option<String>, ParseError> {
+        let new = self.spare.read(new, &self.options.limits)?;
+        let mut patch = String::new();
+        let written = write_merge(self.tape.view(&self.text), self.spare.view(new), &mut patch);
+        Ok(written.then_some(patch))
+    }
+
+    fn change(&mut self, found: Found, merge: Option<String>) -> Change {
+        let Self { text, tape, scanner, .. } = self;
+        let writer = &mut scanner.differ.writer;
         match found {
-            Found::Equal => Change::Nothing,
-            Found::Operations => Change::Script(self.scanner.differ.writer.take()),
-            Found::Whole => Change::Replacement,
+            Found::Equal => return Change::Nothing,
+            Found::Operations => {}
+            Found::Whole if merge.as_ref().is_some_and(|merge| merge.len() < text.len()) => {
+                writer.write(OperationKind::Replace, tape.view(text), ROOT);
+            }
+            Found::Whole => return Change::Replacement,
         }
+        let mut script = writer.take();
+        script.set_merge(merge);
+        Change::Script(script)
     }
 }
 

@@ -2,6 +2,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::Pointer;
 use crate::string::{decode, encode};
 use crate::tape::View;
 
@@ -16,6 +17,8 @@ pub struct Script {
     ops: Vec<Op>,
     /// The texts of moved values, one behind the other.
     moved: String,
+    /// The merge patch to the same document, if one was asked for and can be written.
+    merge: Option<String>,
 }
 
 impl Script {
@@ -40,6 +43,74 @@ impl Script {
             out.push_str(&self.text[done..]);
         }
         out.push(']');
+    }
+
+    /// Appends the JSON Patch for those who know no moves and copies: they become a removal and an
+    /// addition, or an addition.
+    pub fn render_plain_patch(&self, prefix: &str, out: &mut String) {
+        if self.ops.iter().all(|op| op.from.is_none()) {
+            return self.render_patch(prefix, out);
+        }
+        let mut raw = String::new();
+        encode(prefix, &mut raw);
+        out.push('[');
+        let mut start = 0;
+        for (at, op) in self.ops.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            let path = &self.text[op.path as usize..op.path_end as usize];
+            let (head, rest) = match op.from {
+                None => (
+                    &self.text[start..op.path as usize],
+                    &self.text[op.path as usize..op.end as usize],
+                ),
+                Some(from) => {
+                    if op.kind == OperationKind::Move {
+                        let from = &self.text[from as usize..op.path as usize - PATH.len()];
+                        out.push_str(r#"{"op":"remove","path":""#);
+                        out.push_str(&raw);
+                        out.push_str(from);
+                        out.push_str("\"},");
+                    }
+                    (r#"{"op":"add","path":""#, path)
+                }
+            };
+            out.push_str(head);
+            out.push_str(&raw);
+            out.push_str(rest);
+            if op.from.is_some() {
+                out.push_str(VALUE);
+                out.push_str(&self.moved[op.moved.0 as usize..op.moved.1 as usize]);
+                out.push('}');
+            }
+            start = op.end as usize + 1;
+        }
+        out.push(']');
+    }
+
+    /// Appends the merge patch (RFC 7396) to the same document, within an object for each token of
+    /// `prefix`. Appends nothing and says no if [`Options::merge`](crate::Options::merge) did not ask
+    /// for it, or if there is none: a merge patch cannot set a member to null.
+    pub fn render_merge_patch(&self, prefix: Pointer<'_>, out: &mut String) -> bool {
+        let Some(merge) = &self.merge else { return false };
+        for token in prefix.tokens() {
+            out.push_str("{\"");
+            encode(&token, out);
+            out.push_str("\":");
+        }
+        out.push_str(merge);
+        out.extend(prefix.tokens().map(|_| '}'));
+        true
+    }
+
+    /// The length of the merge patch, if there is one.
+    pub fn merge_len_bytes(&self) -> Option<usize> {
+        self.merge.as_ref().map(String::len)
+    }
+
+    pub(crate) fn set_merge(&mut self, merge: Option<String>) {
+        self.merge = merge;
     }
 
     /// The operations in the order in which they are applied.
@@ -89,7 +160,7 @@ impl<'a> Operation<'a> {
     /// The JSON Pointer to where the value comes from, for `move` and `copy`.
     pub fn from(&self) -> Option<Cow<'a, str>> {
         let from = self.op.from? as usize;
-        let end = self.op.path as usize - r#"","path":""#.len();
+        let end = self.op.path as usize - PATH.len();
         Some(decode(&self.text[from..end]))
     }
 
@@ -256,6 +327,12 @@ impl ScriptWriter {
         self.overflown = false;
     }
 
+    /// Sets the current path.
+    pub(crate) fn set_path(&mut self, pointer: &str) {
+        self.path.clear();
+        encode(pointer, &mut self.path);
+    }
+
     /// Appends a token to the current path, given as it stands between the quotes of a key.
     pub(crate) fn push_key(&mut self, raw: &str) {
         self.path.push('/');
@@ -394,7 +471,7 @@ fn push_index(out: &mut String, mut index: u32) {
 }
 
 /// Appends JSON without the white space between its tokens.
-fn push_compact(raw: &str, out: &mut String) {
+pub(crate) fn push_compact(raw: &str, out: &mut String) {
     let bytes = raw.as_bytes();
     let mut done = 0;
     let mut at = 0;
@@ -414,6 +491,7 @@ fn push_compact(raw: &str, out: &mut String) {
     out.push_str(&raw[done..]);
 }
 
+const PATH: &str = "\",\"path\":\"";
 const VALUE: &str = "\",\"value\":";
 /// The length of a replacement without its path and value.
 const REPLACEMENT_LEN: usize = r#"{"op":"replace","path":"","value":}"#.len();

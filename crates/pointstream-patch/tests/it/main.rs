@@ -6,6 +6,7 @@ mod conformance;
 mod diff;
 mod hostile;
 mod laws;
+mod merge;
 mod options;
 mod rows;
 mod support;
