@@ -1,6 +1,7 @@
 use alloc::string::String;
 
 use crate::diff::Found;
+use crate::edits::Edits;
 use crate::merge::write_merge;
 use crate::pointer::{Pointer, array_index};
 use crate::scan::Scanner;
@@ -62,6 +63,11 @@ impl Document {
         Ok(self.change(found, merge))
     }
 
+    /// Begins edits that are made together, without any comparison.
+    pub fn edit(&mut self) -> Edits<'_> {
+        Edits::new(self)
+    }
+
     /// How many bytes the document takes in memory, its text included.
     pub const fn memory(&self) -> usize {
         let Self { text, tape, spare, spare_text, scanner, .. } = self;
@@ -102,6 +108,18 @@ impl Document {
             };
         }
         Some(&self.text[view.start(node)..view.end(node)])
+    }
+
+    pub(crate) const fn limits(&self) -> Limits {
+        self.options.limits
+    }
+
+    /// Takes a text whatever it has to do with the one before.
+    pub(crate) fn replace(&mut self, text: String) -> Result<(), ParseError> {
+        self.spare.read(text.as_bytes(), &self.options.limits)?;
+        core::mem::swap(&mut self.tape, &mut self.spare);
+        self.text = text;
+        Ok(())
     }
 
     /// Makes the tape anew if the document was resting.

@@ -192,6 +192,15 @@ impl<'a> Tree<'a> {
         Ok(cell)
     }
 
+    /// How many elements a cell has, if it is an array.
+    pub(super) fn array_len(&mut self, cell: u32) -> Option<usize> {
+        self.expand(cell);
+        match &self.cells[cell as usize] {
+            Cell::Array(elements) => Some(elements.len()),
+            _ => None,
+        }
+    }
+
     pub(super) const fn root(&self) -> u32 {
         self.root
     }
