@@ -5,6 +5,8 @@
 //! cargo run --release -p pointstream-benches -- report [--only NAME] [--out docs/BENCHMARKS.md]
 //! ```
 //!
+//! `patches FOLDER` writes the documents and the patches as files, for other appliers.
+//!
 //! Instructions and allocations need valgrind; without it these columns stay empty. The real documents
 //! come by `npm pack` into the folder that `POINTSTREAM_BENCH_DATA` names (`target/bench-data` if it is
 //! not set); workloads whose files cannot be had are named and left out.
@@ -52,8 +54,13 @@ fn run() -> Result<(), lexopt::Error> {
     }
     match (command.as_deref(), &*values) {
         (Some("report"), []) => report::write(&settings).map_err(|error| error.to_string().into()),
+        (Some("patches"), [folder]) => {
+            report::write_patches(folder.as_ref()).map_err(|error| error.to_string().into())
+        }
         (Some("once"), [engine, old, new]) => once(engine, old, new),
-        _ => Err("usage: report [--only NAME] [--out FILE] [--no-valgrind]".into()),
+        _ => {
+            Err("usage: report [--only NAME] [--out FILE] [--no-valgrind] | patches FOLDER".into())
+        }
     }
 }
 

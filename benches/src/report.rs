@@ -25,10 +25,7 @@ impl Default for Settings {
 }
 
 pub(crate) fn write(settings: &Settings) -> std::io::Result<()> {
-    let folder = std::env::var_os("POINTSTREAM_BENCH_DATA")
-        .map_or_else(|| PathBuf::from("target/bench-data"), PathBuf::from);
-    std::fs::create_dir_all(&folder)?;
-    let folder = folder.canonicalize()?;
+    let folder = data_folder()?;
     let mut table = String::from(HEAD);
     let mut absent = Vec::new();
     for workload in workloads::all() {
@@ -58,6 +55,38 @@ pub(crate) fn write(settings: &Settings) -> std::io::Result<()> {
         Some(out) => std::fs::write(out, table),
         None => Ok(()),
     }
+}
+
+/// Writes the documents of each workload, and the patches without and with moves.
+pub(crate) fn write_patches(out: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(out)?;
+    for workload in workloads::all() {
+        let Some(pair) = workload.make(&data_folder()?) else {
+            eprintln!("SKIPPED: the files of {} cannot be had", workload.name);
+            continue;
+        };
+        let deep = workload.name.starts_with("deep10k");
+        if deep || pair.new.len() > WRITTEN_MAX {
+            continue;
+        }
+        let write = |what: &str, text: &str| {
+            std::fs::write(out.join(format!("{}.{what}.json", workload.name)), text)
+        };
+        write("old", &pair.old)?;
+        write("new", &pair.new)?;
+        for (engine, what) in [("pointstream", "plain.patch"), ("moves", "moves.patch")] {
+            let patch = Engine::new(engine, &pair.old).and_then(|mut it| it.patch(&pair.new));
+            write(what, &patch.unwrap_or_default())?;
+        }
+    }
+    Ok(())
+}
+
+fn data_folder() -> std::io::Result<PathBuf> {
+    let folder = std::env::var_os("POINTSTREAM_BENCH_DATA")
+        .map_or_else(|| PathBuf::from("target/bench-data"), PathBuf::from);
+    std::fs::create_dir_all(&folder)?;
+    folder.canonicalize()
 }
 
 fn measure(
@@ -171,6 +200,8 @@ fn gzipped(text: &str) -> Option<usize> {
 
 /// Documents beyond this take callgrind too long to be read as trees.
 const LARGE: usize = 4_000_000;
+/// Documents beyond this are not worth the time of slow appliers.
+const WRITTEN_MAX: usize = 1_000_000;
 const BUDGET: Duration = Duration::from_millis(80);
 
 const HEAD: &str = "\

@@ -127,7 +127,7 @@ impl TailReader {
         let found = self.index.find(sample(text, options.seed)).map(|at| self.olds[at as usize]);
         let origin = found.filter(|&at| old.bytes(at) == text).unwrap_or(NONE);
         self.children.push((node, origin));
-        if origin == NONE && !matches!(region[at], b'{' | b'[') {
+        if found.is_none() && !matches!(region[at], b'{' | b'[') {
             self.fresh_len += text.len() + OP_LEN_MIN;
         }
         Ok(origin)
