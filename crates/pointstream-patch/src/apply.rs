@@ -1,8 +1,14 @@
+mod compose;
+mod invert;
 mod operation;
 mod tree;
 
 use alloc::string::{String, ToString};
 
+pub use self::compose::compose;
+pub use self::invert::invert;
+
+use self::invert::Inverse;
 use self::operation::{Action, Operation};
 use self::tree::Tree;
 use crate::pointer::{Pointer, PointerErrorKind};
@@ -14,6 +20,15 @@ use crate::{Limits, OperationError, OperationErrorKind, ParseError, ParseErrorKi
 /// All operations are carried out or none. What no operation touches keeps its spelling, white space
 /// included; a container that one went through is written without white space.
 pub fn apply(document: &[u8], patch: &[u8], limits: &Limits) -> Result<String, PatchError> {
+    run(document, patch, limits, None)
+}
+
+fn run(
+    document: &[u8],
+    patch: &[u8],
+    limits: &Limits,
+    inverse: Option<&mut Inverse>,
+) -> Result<String, PatchError> {
     let (tape, text) = Tape::parse(document, limits).map_err(PatchError::Document)?;
     let (patch_tape, patch_text) = Tape::parse(patch, limits).map_err(PatchError::Patch)?;
     let patch = patch_tape.view(patch_text);
@@ -27,6 +42,7 @@ pub fn apply(document: &[u8], patch: &[u8], limits: &Limits) -> Result<String, P
         copied: 0,
         depth_bound: tape.depth() as usize,
         nodes_bound: tape.len() + patch_tape.len(),
+        inverse,
     };
     for (index, node) in patch.children(ROOT).enumerate() {
         if index >= limits.ops_max as usize {
@@ -47,6 +63,8 @@ struct Patcher<'a> {
     depth_bound: usize,
     /// The document never holds more values than these.
     nodes_bound: usize,
+    /// What undoes the operations, if that is asked for.
+    inverse: Option<&'a mut Inverse>,
 }
 
 impl Patcher<'_> {
@@ -80,16 +98,23 @@ impl Patcher<'_> {
         match operation.action {
             Action::Add(node) => {
                 let cell = self.tree.patch_value(node);
-                self.tree.add(path, cell).map_err(Failed::at_path)
+                self.add(path, cell)
             }
             Action::Replace(node) => {
+                self.note(|inverse, tree| inverse.replaced(tree, path)).map_err(Failed::at_path)?;
                 let cell = self.tree.patch_value(node);
                 self.tree.replace(path, cell).map_err(Failed::at_path)
             }
-            Action::Remove => self.tree.remove(path).map(drop).map_err(Failed::at_path),
+            Action::Remove => {
+                self.note(|inverse, tree| inverse.removed(tree, path)).map_err(Failed::at_path)?;
+                self.tree.remove(path).map(drop).map_err(Failed::at_path)
+            }
             Action::Test(node) => {
                 let cell = self.tree.find(path).map_err(Failed::at_path)?;
                 let same = self.tree.equals(cell, node);
+                let patch = self.patch;
+                self.note(|inverse, _| inverse.tested(path, patch.raw(node)))
+                    .map_err(Failed::at_path)?;
                 same.then_some(()).ok_or(Failed::at_path(OperationErrorKind::Test))
             }
             Action::Move => {
@@ -99,8 +124,9 @@ impl Patcher<'_> {
                 if path == from {
                     return self.tree.find(from).map(drop).map_err(Failed::at_from);
                 }
+                self.note(|inverse, tree| inverse.removed(tree, from)).map_err(Failed::at_from)?;
                 let cell = self.tree.remove(from).map_err(Failed::at_from)?;
-                self.tree.add(path, cell).map_err(Failed::at_path)
+                self.add(path, cell)
             }
             Action::Copy => {
                 let cell = self.tree.find(from).map_err(Failed::at_from)?;
@@ -108,8 +134,24 @@ impl Patcher<'_> {
                 let copied = self.tree.copy(cell, rest).map_err(Failed::at_from)?;
                 self.copied += copied.len;
                 self.nodes_bound += copied.len.div_ceil(2);
-                self.tree.add(path, copied.cell).map_err(Failed::at_path)
+                self.add(path, copied.cell)
             }
+        }
+    }
+
+    fn add(&mut self, path: Pointer<'_>, cell: u32) -> Result<(), Failed> {
+        self.note(|inverse, tree| inverse.added(tree, path)).map_err(Failed::at_path)?;
+        self.tree.add(path, cell).map_err(Failed::at_path)
+    }
+
+    /// Notes what undoes an operation that is about to be carried out.
+    fn note(
+        &mut self,
+        note: impl FnOnce(&mut Inverse, &mut Tree<'_>) -> Result<(), OperationErrorKind>,
+    ) -> Result<(), OperationErrorKind> {
+        match &mut self.inverse {
+            Some(inverse) => note(inverse, &mut self.tree),
+            None => Ok(()),
         }
     }
 

@@ -1,34 +1,49 @@
 use alloc::string::String;
 
-use crate::diff::{Differ, Found};
+use crate::diff::Found;
+use crate::edits::Edits;
+use crate::merge::write_merge;
 use crate::pointer::{Pointer, array_index};
-use crate::script::Script;
+use crate::scan::Scanner;
+use crate::script::{OperationKind, Script};
 use crate::tape::{Kind, ROOT, Tape};
-use crate::{Limits, ParseError};
+use crate::{Limits, Options, ParseError};
 
 /// A JSON document kept as the text that its producer wrote.
 ///
 /// The text is valid at all times: an [`update`](Self::update) that is refused changes nothing.
+///
+/// Beside the text stands a tape of offsets, by which the next text is compared without being read as a
+/// whole. It takes some multiple of the text ([`memory`](Self::memory) tells); a document that lies idle
+/// gives it back with [`rest`](Self::rest), and the next update makes it anew.
 #[derive(Clone, Debug)]
 pub struct Document {
     text: String,
+    /// The tape of the text, empty while the document rests.
     tape: Tape,
-    limits: Limits,
-    /// The tape of the text before, for its memory.
+    options: Options,
+    /// What the tape and the text before were, for their memory.
     spare: Tape,
-    differ: Differ,
+    spare_text: String,
+    scanner: Scanner,
 }
 
 impl Document {
     /// Reads a document and validates it completely.
     pub fn parse(text: &[u8], limits: &Limits) -> Result<Self, ParseError> {
-        let (tape, text) = Tape::parse(text, limits)?;
+        Self::parse_with(text, &Options::new(limits))
+    }
+
+    /// Reads a document whose changes are to be found and written in a certain way.
+    pub fn parse_with(text: &[u8], options: &Options) -> Result<Self, ParseError> {
+        let (tape, text) = Tape::parse(text, &options.limits)?;
         Ok(Self {
             text: text.into(),
             tape,
-            limits: *limits,
+            options: options.clone(),
             spare: Tape::default(),
-            differ: Differ::default(),
+            spare_text: String::new(),
+            scanner: Scanner::default(),
         })
     }
 
@@ -39,12 +54,34 @@ impl Document {
         if new == self.text.as_bytes() {
             return Ok(Change::Nothing);
         }
-        let new = self.spare.read(new, &self.limits)?;
-        let change = change(&mut self.differ, &self.text, &self.tape, new, &self.spare);
-        self.text.clear();
-        self.text.push_str(new);
-        core::mem::swap(&mut self.tape, &mut self.spare);
-        Ok(change)
+        self.wake()?;
+        let merge = if self.options.merge { self.merge(new)? } else { None };
+        let found = match self.scan(new) {
+            Some(found) => found,
+            None => self.reread(new)?,
+        };
+        Ok(self.change(found, merge))
+    }
+
+    /// Begins edits that are made together, without any comparison.
+    pub fn edit(&mut self) -> Edits<'_> {
+        Edits::new(self)
+    }
+
+    /// How many bytes the document takes in memory, its text included.
+    pub const fn memory(&self) -> usize {
+        let Self { text, tape, spare, spare_text, scanner, .. } = self;
+        let texts = text.capacity() + spare_text.capacity();
+        size_of::<Self>() + texts + tape.memory() + spare.memory() + scanner.memory()
+    }
+
+    /// Gives back everything but the text.
+    pub fn rest(&mut self) {
+        self.tape = Tape::default();
+        self.spare = Tape::default();
+        self.spare_text = String::new();
+        self.scanner = Scanner::default();
+        self.text.shrink_to_fit();
     }
 
     /// The text as the producer wrote it.
@@ -54,7 +91,14 @@ impl Document {
 
     /// The text of the value at `pointer`, if there is one.
     pub fn get(&self, pointer: Pointer<'_>) -> Option<&str> {
-        let view = self.tape.view(&self.text);
+        let read;
+        let tape = if self.tape.len() > 0 {
+            &self.tape
+        } else {
+            read = Tape::parse(self.text.as_bytes(), &self.options.limits).ok()?.0;
+            &read
+        };
+        let view = tape.view(&self.text);
         let mut node = ROOT;
         for token in pointer.tokens() {
             node = match view.kind(node) {
@@ -63,7 +107,83 @@ impl Document {
                 _ => return None,
             };
         }
-        Some(view.raw(node))
+        Some(&self.text[view.start(node)..view.end(node)])
+    }
+
+    pub(crate) const fn limits(&self) -> Limits {
+        self.options.limits
+    }
+
+    /// Takes a text whatever it has to do with the one before.
+    pub(crate) fn replace(&mut self, text: String) -> Result<(), ParseError> {
+        self.spare.read(text.as_bytes(), &self.options.limits)?;
+        core::mem::swap(&mut self.tape, &mut self.spare);
+        self.text = text;
+        Ok(())
+    }
+
+    /// Makes the tape anew if the document was resting.
+    fn wake(&mut self) -> Result<(), ParseError> {
+        if self.tape.len() == 0 {
+            self.tape.read(self.text.as_bytes(), &self.options.limits)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next text by what changed in it; does nothing if that cannot be done.
+    fn scan(&mut self, new: &[u8]) -> Option<Found> {
+        let Self { text, tape, options, spare, spare_text, scanner } = self;
+        let limits = &options.limits;
+        if new.len() > limits.bytes_allowed() {
+            return None;
+        }
+        let found = scanner.run(tape.view(text), new, options).ok()?;
+        let fits = scanner.splices.len_after(tape) <= limits.nodes_max as usize;
+        if !fits || !scanner.splices.splice_text(text, spare_text, new) {
+            scanner.differ.writer.take();
+            return None;
+        }
+        scanner.splices.splice_tape(tape, spare);
+        debug_assert!(
+            text.as_bytes() == new && tape.is_of(text),
+            "the tape is not that of the text"
+        );
+        Some(found)
+    }
+
+    /// Takes the next text by reading all of it.
+    fn reread(&mut self, new: &[u8]) -> Result<Found, ParseError> {
+        let Self { text, tape, options, spare, scanner, .. } = self;
+        let new = spare.read(new, &options.limits)?;
+        let found = scanner.differ.run(tape.view(text), spare.view(new), options);
+        text.clear();
+        text.push_str(new);
+        core::mem::swap(tape, spare);
+        Ok(found)
+    }
+
+    /// The merge patch to the next text, if there is one.
+    fn merge(&mut self, new: &[u8]) -> Result<Option<String>, ParseError> {
+        let new = self.spare.read(new, &self.options.limits)?;
+        let mut patch = String::new();
+        let written = write_merge(self.tape.view(&self.text), self.spare.view(new), &mut patch);
+        Ok(written.then_some(patch))
+    }
+
+    fn change(&mut self, found: Found, merge: Option<String>) -> Change {
+        let Self { text, tape, scanner, .. } = self;
+        let writer = &mut scanner.differ.writer;
+        match found {
+            Found::Equal => return Change::Nothing,
+            Found::Operations => {}
+            Found::Whole if merge.as_ref().is_some_and(|merge| merge.len() < text.len()) => {
+                writer.write(OperationKind::Replace, tape.view(text), ROOT);
+            }
+            Found::Whole => return Change::Replacement,
+        }
+        let mut script = writer.take();
+        script.set_merge(merge);
+        Change::Script(script)
     }
 }
 
@@ -83,18 +203,10 @@ pub enum Change {
 
 /// What leads from one text to another.
 pub fn diff(old: &[u8], new: &[u8], limits: &Limits) -> Result<Change, ParseError> {
-    let (old_tape, old) = Tape::parse(old, limits)?;
-    let (new_tape, new) = Tape::parse(new, limits)?;
-    Ok(change(&mut Differ::default(), old, &old_tape, new, &new_tape))
+    diff_with(old, new, &Options::new(limits))
 }
 
-fn change(differ: &mut Differ, old: &str, old_tape: &Tape, new: &str, new_tape: &Tape) -> Change {
-    if old == new {
-        return Change::Nothing;
-    }
-    match differ.run(old_tape.view(old), new_tape.view(new)) {
-        Found::Equal => Change::Nothing,
-        Found::Operations => Change::Script(differ.writer.take()),
-        Found::Whole => Change::Replacement,
-    }
+/// What leads from one text to another, found and written in a certain way.
+pub fn diff_with(old: &[u8], new: &[u8], options: &Options) -> Result<Change, ParseError> {
+    Document::parse_with(old, options)?.update(new)
 }

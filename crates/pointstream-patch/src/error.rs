@@ -68,6 +68,22 @@ pub enum ParseErrorKind {
     Utf8,
 }
 
+/// A `serde_json::Value` that could not be compared or patched; it is as it was.
+#[cfg(feature = "serde_json")]
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// The text of a value is not within the limits.
+    #[error(transparent)]
+    Parse(#[from] ParseError),
+    /// The patch was not applied.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// What came out is no value for serde_json: it nests deeper than that reads.
+    #[error("result: {0}")]
+    Value(#[source] serde_json::Error),
+}
+
 /// A patch that was not applied; the document is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -75,6 +91,10 @@ pub enum PatchError {
     /// The document is not a JSON document within the limits.
     #[error("document: {0}")]
     Document(#[source] ParseError),
+    /// What undoes the patch, or what two patches make together, would exceed
+    /// [`Limits::bytes_max`](crate::Limits::bytes_max).
+    #[error("the patch that results is longer than allowed")]
+    Length,
     /// The patch is not a JSON text within the limits.
     #[error("patch: {0}")]
     Patch(#[source] ParseError),

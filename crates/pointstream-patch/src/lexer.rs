@@ -2,16 +2,18 @@ use crate::{ParseError, ParseErrorKind};
 
 /// A cursor over JSON text that knows tokens, not structure.
 ///
-/// The text is UTF-8 already: bytes above 0x7f pass through strings unseen.
+/// Whether the text is UTF-8 is checked elsewhere: bytes above 0x7f pass through strings unseen.
 #[derive(Clone, Debug)]
 pub(crate) struct Lexer<'a> {
     bytes: &'a [u8],
     pos: usize,
+    /// Whether any string had an escape.
+    pub(crate) escaped: bool,
 }
 
 impl<'a> Lexer<'a> {
-    pub(crate) const fn new(text: &'a str) -> Self {
-        Self { bytes: text.as_bytes(), pos: 0 }
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, pos: 0, escaped: false }
     }
 
     pub(crate) fn skip_whitespace(&mut self) {
@@ -22,6 +24,10 @@ impl<'a> Lexer<'a> {
 
     pub(crate) const fn advance(&mut self) {
         self.pos += 1;
+    }
+
+    pub(crate) const fn seek(&mut self, pos: usize) {
+        self.pos = pos;
     }
 
     /// Takes `byte`, or says what stands there instead.
@@ -101,6 +107,7 @@ impl<'a> Lexer<'a> {
     fn escape(&mut self) -> Result<(), ParseError> {
         let start = self.pos;
         self.pos += 1;
+        self.escaped = true;
         match self.peek() {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.pos += 1,
             Some(b'u') => {

@@ -1,4 +1,4 @@
-//! JSON documents as text: diff, direct edits, JSON Patch and JSON Pointer.
+//! JSON documents as text: diff, direct edits, JSON Patch, JSON Merge Patch and JSON Pointer.
 //!
 //! A [`Document`] keeps the text that its producer wrote together with a flat tape of offsets, no
 //! tree of values. [`Document::update`] takes the next text and answers with a [`Change`]: nothing,
@@ -39,6 +39,22 @@
 //! - A patch cannot restore the order of members, so texts of two sides may differ where their values
 //!   do not.
 //!
+//! - **A merge patch** cannot set a member to null and replaces arrays as a whole: where a null would be
+//!   needed there is none.
+//! - **What others read.** JavaScript writes `-0` as `0` and keeps integers up to 2^53, crate serde_json
+//!   those up to 2^64 and compares what is beyond as floats: a patch carries the digits as they came, and
+//!   it is for the reader to keep them. A digest of a document is over one side's text, never compared
+//!   with what another side makes of its own values.
+//! - **White space** between tokens is left out of the values of a patch, so that a patch is one line.
+//! - **NaN and infinities** are not JSON and refused. Text that was made from a number by other means
+//!   than [shortest round trip](https://docs.rs/serde_json) may differ in its last digit from one
+//!   publication to the next: that is a change.
+//!
+//! # Features
+//!
+//! - `serde_json`: compare and patch `serde_json::Value`.
+//! - `json-patch`: patches of crate json-patch in and out. This one needs std.
+//!
 //! `no_std` with `alloc`; nothing recurses on the depth of its input.
 
 #![no_std]
@@ -46,23 +62,39 @@
 extern crate alloc;
 
 mod apply;
+mod bytes;
 mod diff;
 mod document;
+mod edits;
 mod error;
 mod lexer;
 mod limits;
+mod merge;
 mod number;
+mod options;
 mod pointer;
 mod rows;
+mod scan;
 mod script;
 mod string;
 mod tape;
 mod value;
+#[cfg(feature = "serde_json")]
+mod values;
 
-pub use apply::apply;
-pub use document::{Change, Document, diff};
+pub use apply::{apply, compose, invert};
+pub use document::{Change, Document, diff, diff_with};
+pub use edits::Edits;
+#[cfg(feature = "serde_json")]
+pub use error::ValueError;
 pub use error::{OperationError, OperationErrorKind, ParseError, ParseErrorKind, PatchError};
 pub use limits::Limits;
+pub use merge::{merge_apply, merge_diff};
+pub use options::Options;
 pub use pointer::{Pointer, PointerError, PointerErrorKind, escape_token};
 pub use rows::{RowError, RowKey, Rows};
 pub use script::{Operation, OperationKind, Script};
+#[cfg(feature = "json-patch")]
+pub use values::apply_json_patch;
+#[cfg(feature = "serde_json")]
+pub use values::{apply_value, diff_values, merge_value};

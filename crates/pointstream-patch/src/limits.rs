@@ -15,10 +15,13 @@ pub struct Limits {
     /// may have. Offsets are 32 bits wide, so that anything above `u32::MAX` means `u32::MAX`.
     pub bytes_max: usize,
     /// How many values (elements and members at any depth, and the document itself) a text may hold.
-    /// The tape takes 24 bytes for each.
+    /// The tape takes 20 bytes for each.
     pub nodes_max: u32,
     /// How many operations an applied patch may hold.
     pub ops_max: u32,
+    /// How many edits are looked for at most where two arrays hold equal elements several times; the
+    /// work is their square. Beyond it a longer script is written.
+    pub edits_max: u32,
 }
 
 impl Limits {
@@ -29,6 +32,12 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { depth_max: 128, bytes_max: 64 << 20, nodes_max: 8 << 20, ops_max: 100_000 }
+        Self {
+            depth_max: 128,
+            bytes_max: 64 << 20,
+            nodes_max: 8 << 20,
+            ops_max: 100_000,
+            edits_max: 512,
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::script::OperationKind;
 use crate::string::encode;
 use crate::tape::{NONE, ROOT, Tape};
 use crate::value::equal;
-use crate::{Change, Limits, ParseError};
+use crate::{Change, Limits, Options, ParseError};
 
 /// A document that is an object of rows, edited by handle.
 ///
@@ -47,7 +47,7 @@ pub struct Rows {
     changed: Vec<u32>,
     /// What rows that are gone had at the last commit.
     removed: BTreeMap<Box<str>, Box<str>>,
-    limits: Limits,
+    options: Options,
     differ: Differ,
     old_tape: Tape,
     new_tape: Tape,
@@ -127,7 +127,10 @@ impl Rows {
             rows_len: 0,
             changed: Vec::new(),
             removed: BTreeMap::new(),
-            limits: Limits { depth_max: limits.depth_max.saturating_sub(1), ..*limits },
+            options: Options::new(&Limits {
+                depth_max: limits.depth_max.saturating_sub(1),
+                ..*limits
+            }),
             differ: Differ::default(),
             old_tape: Tape::default(),
             new_tape: Tape::default(),
@@ -140,10 +143,10 @@ impl Rows {
         if self.by_key.contains_key(key) {
             return Err(RowError::DuplicateKey);
         }
-        let value = read_value(&mut self.new_tape, value, &self.limits)?;
+        let value = read_value(&mut self.new_tape, value, &self.options.limits)?;
         let raw_key_len = raw_len(key);
         let len = raw_key_len + QUOTES_AND_COLON + value.len();
-        if self.len() >= self.limits.nodes_max as usize || !self.fits(len) {
+        if self.len() >= self.options.limits.nodes_max as usize || !self.fits(len) {
             return Err(RowError::Full);
         }
         let place = self.changed.len() as u32;
@@ -165,9 +168,10 @@ impl Rows {
         if self.get(row).ok_or(RowError::Gone)? == value {
             return Ok(false);
         }
-        let value = read_value(&mut self.new_tape, value, &self.limits)?;
-        let room = self.limits.bytes_allowed().saturating_sub(self.len_bytes());
-        let Self { slots, changed, rows_len, limits, old_tape, new_tape, scratch, .. } = self;
+        let value = read_value(&mut self.new_tape, value, &self.options.limits)?;
+        let room = self.options.limits.bytes_allowed().saturating_sub(self.len_bytes());
+        let Self { slots, changed, rows_len, options, old_tape, new_tape, scratch, .. } = self;
+        let limits = &options.limits;
         let Some(present) = &mut slots[row.slot as usize].row else { return Err(RowError::Gone) };
         let old = read_value(old_tape, &present.value, limits)?;
         if equal(old_tape.view(old), ROOT, new_tape.view(value), ROOT, scratch) {
@@ -295,7 +299,8 @@ impl Rows {
 
     fn write_row(&mut self, slot: u32, before: &Before) {
         let Some(row) = &self.slots[slot as usize].row else { return };
-        let Self { differ, old_tape, new_tape, limits, .. } = self;
+        let Self { differ, old_tape, new_tape, options, .. } = self;
+        let limits = &options.limits;
         // What a row holds was read when it was set, and limits do not change.
         let Ok(new) = new_tape.read(row.value.as_bytes(), limits) else { return };
         let new = new_tape.view(new);
@@ -306,7 +311,7 @@ impl Rows {
             Before::Nothing(_) => OperationKind::Add,
             Before::Value(old, _) => {
                 let Ok(old) = old_tape.read(old.as_bytes(), limits) else { return };
-                match differ.run(old_tape.view(old), new) {
+                match differ.run(old_tape.view(old), new, options) {
                     Found::Whole => OperationKind::Replace,
                     Found::Equal | Found::Operations => return,
                 }
@@ -322,7 +327,7 @@ impl Rows {
 
     fn fits(&self, more: usize) -> bool {
         let comma = 1;
-        self.len_bytes() + more + comma <= self.limits.bytes_allowed()
+        self.len_bytes() + more + comma <= self.options.limits.bytes_allowed()
     }
 
     fn occupy(&mut self, row: Row) -> u32 {

@@ -1,8 +1,8 @@
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
 
+use crate::Pointer;
 use crate::string::{decode, encode};
 use crate::tape::View;
 
@@ -15,6 +15,10 @@ pub struct Script {
     /// The operations as JSON objects, a comma between two.
     text: String,
     ops: Vec<Op>,
+    /// The texts of moved values, one behind the other.
+    moved: String,
+    /// The merge patch to the same document, if one was asked for and can be written.
+    merge: Option<String>,
 }
 
 impl Script {
@@ -41,6 +45,74 @@ impl Script {
         out.push(']');
     }
 
+    /// Appends the JSON Patch for those who know no moves and copies: they become a removal and an
+    /// addition, or an addition.
+    pub fn render_plain_patch(&self, prefix: &str, out: &mut String) {
+        if self.ops.iter().all(|op| op.from.is_none()) {
+            return self.render_patch(prefix, out);
+        }
+        let mut raw = String::new();
+        encode(prefix, &mut raw);
+        out.push('[');
+        let mut start = 0;
+        for (at, op) in self.ops.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            let path = &self.text[op.path as usize..op.path_end as usize];
+            let (head, rest) = match op.from {
+                None => (
+                    &self.text[start..op.path as usize],
+                    &self.text[op.path as usize..op.end as usize],
+                ),
+                Some(from) => {
+                    if op.kind == OperationKind::Move {
+                        let from = &self.text[from as usize..op.path as usize - PATH.len()];
+                        out.push_str(r#"{"op":"remove","path":""#);
+                        out.push_str(&raw);
+                        out.push_str(from);
+                        out.push_str("\"},");
+                    }
+                    (r#"{"op":"add","path":""#, path)
+                }
+            };
+            out.push_str(head);
+            out.push_str(&raw);
+            out.push_str(rest);
+            if op.from.is_some() {
+                out.push_str(VALUE);
+                out.push_str(&self.moved[op.moved.0 as usize..op.moved.1 as usize]);
+                out.push('}');
+            }
+            start = op.end as usize + 1;
+        }
+        out.push(']');
+    }
+
+    /// Appends the merge patch (RFC 7396) to the same document, within an object for each token of
+    /// `prefix`. Appends nothing and says no if [`Options::merge`](crate::Options::merge) did not ask
+    /// for it, or if there is none: a merge patch cannot set a member to null.
+    pub fn render_merge_patch(&self, prefix: Pointer<'_>, out: &mut String) -> bool {
+        let Some(merge) = &self.merge else { return false };
+        for token in prefix.tokens() {
+            out.push_str("{\"");
+            encode(&token, out);
+            out.push_str("\":");
+        }
+        out.push_str(merge);
+        out.extend(prefix.tokens().map(|_| '}'));
+        true
+    }
+
+    /// The length of the merge patch, if there is one.
+    pub fn merge_len_bytes(&self) -> Option<usize> {
+        self.merge.as_ref().map(String::len)
+    }
+
+    pub(crate) fn set_merge(&mut self, merge: Option<String>) {
+        self.merge = merge;
+    }
+
     /// The operations in the order in which they are applied.
     pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
         self.ops.iter().map(|op| Operation { text: &self.text, op })
@@ -54,6 +126,11 @@ impl Script {
     /// Whether there is no operation.
     pub fn is_empty(&self) -> bool {
         self.ops.is_empty()
+    }
+
+    /// How many bytes are allocated.
+    pub(crate) const fn memory(&self) -> usize {
+        self.text.capacity() + self.moved.capacity() + self.ops.capacity() * size_of::<Op>()
     }
 
     /// The length of the patch that [`render_patch`](Self::render_patch) appends for an empty prefix.
@@ -83,7 +160,7 @@ impl<'a> Operation<'a> {
     /// The JSON Pointer to where the value comes from, for `move` and `copy`.
     pub fn from(&self) -> Option<Cow<'a, str>> {
         let from = self.op.from? as usize;
-        let end = self.op.path as usize - r#"","path":""#.len();
+        let end = self.op.path as usize - PATH.len();
         Some(decode(&self.text[from..end]))
     }
 
@@ -138,6 +215,8 @@ pub(crate) struct ScriptWriter {
     /// The current pointer as it stands in a JSON string.
     path: String,
     overflown: bool,
+    /// How much the script before took, that the next is given as much at once.
+    expected: (usize, usize),
 }
 
 /// A state of the writer to go back to.
@@ -145,29 +224,28 @@ pub(crate) struct ScriptWriter {
 pub(crate) struct Mark {
     text: usize,
     ops: usize,
+    moved: usize,
+}
+
+/// A piece of a script that was taken out.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    text: String,
+    moved: String,
+    ops: Vec<Op>,
 }
 
 impl ScriptWriter {
     pub(crate) fn take(&mut self) -> Script {
         self.path.clear();
         self.overflown = false;
+        self.expected = (self.script.text.len(), self.script.ops.len());
         core::mem::take(&mut self.script)
     }
 
     /// Writes an operation at the current path with the text of `node` as its value.
     pub(crate) fn write(&mut self, kind: OperationKind, value: View<'_>, node: u32) {
-        self.open(kind, value.raw(node).len());
-        if self.overflown {
-            return;
-        }
-        self.script.text.push_str(VALUE);
-        if value.is_spaced() {
-            push_compact(value.raw(node), &mut self.script.text);
-        } else {
-            self.script.text.push_str(value.raw(node));
-        }
-        self.script.text.push('}');
-        self.close();
+        self.write_text(kind, value.raw(node), value.is_spaced());
     }
 
     /// Writes a removal at the current path.
@@ -179,30 +257,107 @@ impl ScriptWriter {
         }
     }
 
+    /// Writes a move, or a copy, from an index of the array at the current path to another one.
+    pub(crate) fn write_shift(&mut self, kind: OperationKind, from: u32, to: u32, value: &str) {
+        let (path, moved) = (self.path.len(), self.script.moved.len());
+        if moved + value.len() > u32::MAX as usize {
+            self.overflown = true;
+            return;
+        }
+        self.push_index(to);
+        self.open_from(kind, Some((path, from)));
+        self.path.truncate(path);
+        if !self.overflown {
+            self.script.text.push_str("\"}");
+            self.close();
+            self.script.moved.push_str(value);
+            if let Some(op) = self.script.ops.last_mut() {
+                op.moved = (moved as u32, (moved + value.len()) as u32);
+            }
+        }
+    }
+
+    /// Writes an operation at the current path with JSON text as its value.
+    pub(crate) fn write_text(&mut self, kind: OperationKind, value: &str, spaced: bool) {
+        self.open(kind, value.len());
+        if self.overflown {
+            return;
+        }
+        self.script.text.push_str(VALUE);
+        if spaced {
+            push_compact(value, &mut self.script.text);
+        } else {
+            self.script.text.push_str(value);
+        }
+        self.script.text.push('}');
+        self.close();
+    }
+
+    /// Takes out what was written since, to be put back at the same place.
+    pub(crate) fn cut(&mut self, mark: Mark) -> Cut {
+        let cut = Cut {
+            text: self.script.text[mark.text..].into(),
+            moved: self.script.moved[mark.moved..].into(),
+            ops: self.script.ops[mark.ops..].into(),
+        };
+        self.rewind(mark);
+        cut
+    }
+
+    /// Puts back what was cut out at this place.
+    pub(crate) fn paste(&mut self, cut: &Cut) {
+        self.script.text.push_str(&cut.text);
+        self.script.moved.push_str(&cut.moved);
+        self.script.ops.extend_from_slice(&cut.ops);
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    pub(crate) const fn memory(&self) -> usize {
+        self.script.memory() + self.path.capacity()
+    }
+
     /// Takes back what was written since.
     pub(crate) fn rewind(&mut self, mark: Mark) {
         self.script.text.truncate(mark.text);
         self.script.ops.truncate(mark.ops);
+        self.script.moved.truncate(mark.moved);
         self.overflown = false;
+    }
+
+    /// Sets the current path.
+    pub(crate) fn set_path(&mut self, pointer: &str) {
+        self.path.clear();
+        encode(pointer, &mut self.path);
     }
 
     /// Appends a token to the current path, given as it stands between the quotes of a key.
     pub(crate) fn push_key(&mut self, raw: &str) {
         self.path.push('/');
-        let special = |byte: u8| matches!(byte, b'\\' | b'~' | b'/');
-        if !raw.bytes().any(special) {
-            self.path.push_str(raw);
-            return;
+        if raw.contains('\\') {
+            let mut token = String::new();
+            crate::escape_token(&decode(raw), &mut token);
+            return encode(&token, &mut self.path);
         }
-        let mut token = String::new();
-        crate::escape_token(&decode(raw), &mut token);
-        encode(&token, &mut self.path);
+        let mut plain = 0;
+        for (at, byte) in raw.bytes().enumerate() {
+            let escape = match byte {
+                b'~' => "~0",
+                b'/' => "~1",
+                _ => continue,
+            };
+            self.path.push_str(&raw[plain..at]);
+            self.path.push_str(escape);
+            plain = at + 1;
+        }
+        self.path.push_str(&raw[plain..]);
     }
 
     /// Appends an index to the current path.
     pub(crate) fn push_index(&mut self, index: u32) {
-        // Writing to a String cannot fail.
-        let _ = write!(self.path, "/{index}");
+        push_index(&mut self.path, index);
     }
 
     pub(crate) fn truncate_path(&mut self, len: usize) {
@@ -210,7 +365,8 @@ impl ScriptWriter {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark { text: self.script.text.len(), ops: self.script.ops.len() }
+        let Script { text, ops, moved, .. } = &self.script;
+        Mark { text: text.len(), ops: ops.len(), moved: moved.len() }
     }
 
     /// How many bytes were written since; as good as endless when offsets no longer suffice.
@@ -224,25 +380,50 @@ impl ScriptWriter {
         comma + REPLACEMENT_LEN + self.path.len() + value_len
     }
 
+    /// How many bytes a replacement of the value at the current path would take at a mark.
+    pub(crate) fn replacement_len_since(&self, mark: Mark, value_len: usize) -> usize {
+        usize::from(mark.ops > 0) + REPLACEMENT_LEN + self.path.len() + value_len
+    }
+
     pub(crate) fn path_len(&self) -> usize {
         self.path.len()
     }
 
     fn open(&mut self, kind: OperationKind, value_len: usize) {
-        let text = &mut self.script.text;
-        if text.len() + self.path.len() + value_len + OP_LEN_MAX > u32::MAX as usize {
+        if self.script.text.len() + self.path.len() + value_len + OP_LEN_MAX > u32::MAX as usize {
             self.overflown = true;
             return;
         }
-        if !text.is_empty() {
+        self.open_from(kind, None);
+    }
+
+    /// Begins an operation, with the first bytes of the current path and an index as its `from`.
+    fn open_from(&mut self, kind: OperationKind, from: Option<(usize, u32)>) {
+        let text = &mut self.script.text;
+        if text.len() + 2 * self.path.len() + OP_LEN_MAX > u32::MAX as usize {
+            self.overflown = true;
+            return;
+        }
+        if text.is_empty() {
+            text.reserve(self.expected.0);
+            self.script.ops.reserve(self.expected.1);
+        } else {
             text.push(',');
         }
         text.push_str("{\"op\":\"");
         text.push_str(kind.name());
+        let from = from.map(|(len, index)| {
+            text.push_str("\",\"from\":\"");
+            let start = text.len() as u32;
+            text.push_str(&self.path[..len]);
+            push_index(text, index);
+            start
+        });
         text.push_str("\",\"path\":\"");
         let path = text.len() as u32;
         text.push_str(&self.path);
-        self.script.ops.push(Op { kind, from: None, path, path_end: text.len() as u32, end: 0 });
+        let path_end = text.len() as u32;
+        self.script.ops.push(Op { kind, from, path, path_end, end: 0, moved: (0, 0) });
     }
 
     fn close(&mut self) {
@@ -260,6 +441,8 @@ struct Op {
     path: u32,
     path_end: u32,
     end: u32,
+    /// Where a moved value stands among the moved values.
+    moved: (u32, u32),
 }
 
 impl Op {
@@ -269,8 +452,26 @@ impl Op {
     }
 }
 
+/// Appends a slash and an index.
+fn push_index(out: &mut String, mut index: u32) {
+    let mut digits = [0u8; 11];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (index % 10) as u8;
+        index /= 10;
+        if index == 0 {
+            break;
+        }
+    }
+    at -= 1;
+    digits[at] = b'/';
+    // Digits are always text.
+    out.push_str(core::str::from_utf8(&digits[at..]).unwrap_or_default());
+}
+
 /// Appends JSON without the white space between its tokens.
-fn push_compact(raw: &str, out: &mut String) {
+pub(crate) fn push_compact(raw: &str, out: &mut String) {
     let bytes = raw.as_bytes();
     let mut done = 0;
     let mut at = 0;
@@ -290,8 +491,9 @@ fn push_compact(raw: &str, out: &mut String) {
     out.push_str(&raw[done..]);
 }
 
+const PATH: &str = "\",\"path\":\"";
 const VALUE: &str = "\",\"value\":";
 /// The length of a replacement without its path and value.
 const REPLACEMENT_LEN: usize = r#"{"op":"replace","path":"","value":}"#.len();
 /// No operation is longer, its pointers and value apart.
-const OP_LEN_MAX: usize = 64;
+const OP_LEN_MAX: usize = 96;

@@ -1,31 +1,38 @@
-use alloc::borrow::Cow;
+mod builder;
+mod splice;
+
 use alloc::vec::Vec;
 
-use crate::lexer::Lexer;
-use crate::string::{decode, same};
+use crate::string::decode;
 use crate::{Limits, ParseError, ParseErrorKind};
+
+pub(crate) use self::builder::{Builder, Place};
+pub(crate) use self::splice::{Edit, Splices};
 
 /// The values of a text in the order in which they begin: offsets only.
 ///
 /// Node 0 is the document. The nodes of a subtree are contiguous, so that a subtree is skipped by one
-/// look at its root.
+/// look at its root. All but where a value starts is kept relative, so that a change of length
+/// somewhere moves the starts behind it and nothing else.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tape {
+    starts: Vec<u32>,
     nodes: Vec<Node>,
+    /// No value nests deeper.
     depth: u32,
+    /// Whether there may be white space between tokens.
     spaced: bool,
 }
 
-/// One value: where it stands, where its subtree ends, whose child it is and under which key.
-#[derive(Clone, Copy, Debug)]
+/// One value: how long it is, how many nodes its subtree has, whose child it is and under which key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node {
-    start: u32,
-    end: u32,
-    next: u32,
+    len: u32,
+    size: u32,
     parent: u32,
-    /// For a member, the offsets between the quotes of its key; for an element, its index and nothing.
-    key_start: u32,
-    key_end: u32,
+    /// For a member, how far before the value its key starts, behind the quote; for an element, its
+    /// index.
+    key: u32,
 }
 
 /// The node of the whole document.
@@ -56,19 +63,9 @@ impl Tape {
         }
         let text = core::str::from_utf8(text)
             .map_err(|error| ParseError::new(ParseErrorKind::Utf8, error.valid_up_to()))?;
-        self.nodes.clear();
-        self.depth = 0;
-        self.spaced = false;
-        let builder = Builder {
-            lexer: Lexer::new(text),
-            text,
-            limits,
-            tape: self,
-            open: NONE,
-            index: 0,
-            depth: 0,
-        };
-        builder.run()?;
+        self.clear();
+        let mut builder = Builder::new(text.as_bytes(), limits, self);
+        builder.document()?;
         Ok(text)
     }
 
@@ -76,13 +73,66 @@ impl Tape {
         View { text, tape: self }
     }
 
-    /// How deep the document nests.
+    pub(crate) fn clear(&mut self) {
+        self.starts.clear();
+        self.nodes.clear();
+        self.depth = 0;
+        self.spaced = false;
+    }
+
+    /// How deep the document nests at most.
     pub(crate) const fn depth(&self) -> u32 {
         self.depth
     }
 
     pub(crate) const fn len(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// Whether there may be white space between tokens anywhere.
+    pub(crate) const fn is_spaced(&self) -> bool {
+        self.spaced
+    }
+
+    /// How many bytes are allocated.
+    pub(crate) const fn memory(&self) -> usize {
+        self.starts.capacity() * size_of::<u32>() + self.nodes.capacity() * size_of::<Node>()
+    }
+
+    /// Whether this is the tape that reading the text would give.
+    pub(crate) fn is_of(&self, text: &str) -> bool {
+        let limits = Limits {
+            depth_max: u32::MAX,
+            nodes_max: u32::MAX,
+            bytes_max: usize::MAX,
+            ..Limits::default()
+        };
+        Self::parse(text.as_bytes(), &limits)
+            .is_ok_and(|(tape, _)| tape.starts == self.starts && tape.nodes == self.nodes)
+    }
+
+    /// Appends a subtree of another tape, as a child of `parent` whose text starts at `start`.
+    pub(crate) fn copy_subtree(
+        &mut self,
+        from: &Self,
+        node: u32,
+        start: u32,
+        parent: u32,
+        key: u32,
+    ) -> u32 {
+        let root = self.nodes.len() as u32;
+        let (first, size) = (node as usize, from.nodes[node as usize].size as usize);
+        let shift = start.wrapping_sub(from.starts[first]);
+        let starts = &from.starts[first..first + size];
+        self.starts.extend(starts.iter().map(|start| start.wrapping_add(shift)));
+        let up = root.wrapping_sub(node);
+        let nodes = &from.nodes[first..first + size];
+        self.nodes.extend(
+            nodes.iter().map(|node| Node { parent: node.parent.wrapping_add(up), ..*node }),
+        );
+        let top = &mut self.nodes[root as usize];
+        (top.parent, top.key) = (parent, key);
+        root
     }
 }
 
@@ -112,7 +162,7 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(crate) fn kind(self, node: u32) -> Kind {
-        match self.text.as_bytes()[self.node(node).start as usize] {
+        match self.text.as_bytes()[self.start(node)] {
             b'{' => Kind::Object,
             b'[' => Kind::Array,
             b'"' => Kind::String,
@@ -122,36 +172,91 @@ impl<'a> View<'a> {
         }
     }
 
+    pub(crate) const fn text(self) -> &'a str {
+        self.text
+    }
+
+    pub(crate) const fn tape(self) -> &'a Tape {
+        self.tape
+    }
+
     /// The text of a value.
     pub(crate) fn raw(self, node: u32) -> &'a str {
-        let node = self.node(node);
-        &self.text[node.start as usize..node.end as usize]
+        &self.text[self.start(node)..self.end(node)]
+    }
+
+    /// The bytes of a value.
+    pub(crate) fn bytes(self, node: u32) -> &'a [u8] {
+        &self.text.as_bytes()[self.start(node)..self.end(node)]
     }
 
     /// What stands between the quotes of a value that is a string.
     pub(crate) fn string(self, node: u32) -> &'a str {
-        let node = self.node(node);
-        &self.text[node.start as usize + 1..node.end as usize - 1]
+        &self.text[self.start(node) + 1..self.end(node) - 1]
     }
 
     /// What stands between the quotes of a member's key.
     pub(crate) fn key(self, member: u32) -> &'a str {
-        let node = self.node(member);
-        &self.text[node.key_start as usize..node.key_end as usize]
+        let start = self.start(member);
+        let key_start = start - self.node(member).key as usize;
+        let bytes = self.text.as_bytes();
+        let mut end = start - 2;
+        if bytes[end + 1] != b':' || bytes[end] != b'"' {
+            // White space around the colon.
+            end = start - 1;
+            while bytes[end] != b'"' {
+                end -= 1;
+            }
+        }
+        &self.text[key_start..end]
+    }
+
+    /// Where a member's key starts, behind its quote; nothing for what is no member.
+    pub(crate) fn key_start(self, node: u32) -> Option<usize> {
+        let parent = self.parent(node);
+        let member = parent != NONE && self.kind(parent) == Kind::Object;
+        member.then(|| self.start(node) - self.node(node).key as usize)
+    }
+
+    /// How far before a member its key starts, or the index of an element.
+    pub(crate) fn key_field(self, node: u32) -> u32 {
+        self.node(node).key
     }
 
     /// The position of an element in its array.
     pub(crate) fn index(self, element: u32) -> u32 {
-        self.node(element).key_start
+        self.node(element).key
+    }
+
+    pub(crate) fn start(self, node: u32) -> usize {
+        self.tape.starts[node as usize] as usize
+    }
+
+    pub(crate) fn end(self, node: u32) -> usize {
+        self.start(node) + self.node(node).len as usize
+    }
+
+    /// The first node behind a subtree.
+    pub(crate) fn after(self, node: u32) -> u32 {
+        node + self.node(node).size
+    }
+
+    pub(crate) fn contains(self, ancestor: u32, node: u32) -> bool {
+        ancestor <= node && node < self.after(ancestor)
     }
 
     pub(crate) fn children(self, container: u32) -> impl Iterator<Item = u32> + 'a {
-        let end = self.node(container).next;
-        let mut child = container + 1;
+        self.siblings(container + 1, container)
+    }
+
+    /// The children of a container from `first` on.
+    pub(crate) fn siblings(self, first: u32, container: u32) -> impl Iterator<Item = u32> + 'a {
+        let end = self.after(container);
+        let mut child = first;
         core::iter::from_fn(move || {
             (child < end).then(|| {
                 let this = child;
-                child = self.node(this).next;
+                child = self.after(this);
                 this
             })
         })
@@ -159,23 +264,36 @@ impl<'a> View<'a> {
 
     /// The member of an object whose key means `key`.
     pub(crate) fn member(self, object: u32, key: &str) -> Option<u32> {
-        self.children(object).find(|&member| decode(self.key(member)) == key)
+        self.children(object).find(|&member| {
+            let raw = self.key(member);
+            raw == key || raw.contains('\\') && decode(raw) == key
+        })
     }
 
-    pub(crate) const fn parent(self, node: u32) -> u32 {
-        self.tape.nodes.as_slice()[node as usize].parent
+    pub(crate) fn parent(self, node: u32) -> u32 {
+        self.node(node).parent
     }
 
-    pub(crate) const fn len(self) -> u32 {
-        self.tape.nodes.len() as u32
+    /// The last node that starts at `offset` or before; the search begins at a node that does.
+    pub(crate) fn last_before(self, offset: usize, hint: u32) -> u32 {
+        let starts = &self.tape.starts;
+        let offset = offset as u32;
+        let mut low = hint as usize;
+        let mut step = 1;
+        while starts.get(low + step).is_some_and(|&start| start <= offset) {
+            low += step;
+            step *= 2;
+        }
+        let high = starts.len().min(low + step);
+        (low + starts[low + 1..high].partition_point(|&start| start <= offset)) as u32
     }
 
-    /// How deep the document nests.
+    /// How deep the document nests at most.
     pub(crate) const fn depth(self) -> u32 {
         self.tape.depth
     }
 
-    /// Whether there is white space between tokens anywhere.
+    /// Whether there may be white space between tokens anywhere.
     pub(crate) const fn is_spaced(self) -> bool {
         self.tape.spaced
     }
@@ -184,184 +302,3 @@ impl<'a> View<'a> {
         &self.tape.nodes[node as usize]
     }
 }
-
-struct Builder<'a, 't> {
-    lexer: Lexer<'t>,
-    text: &'t str,
-    limits: &'a Limits,
-    tape: &'a mut Tape,
-    /// The container whose children are being read.
-    open: u32,
-    /// The position of the next child if that container is an array.
-    index: u32,
-    depth: u32,
-}
-
-impl Builder<'_, '_> {
-    fn run(mut self) -> Result<(), ParseError> {
-        self.skip_whitespace();
-        let mut key = (0, 0);
-        loop {
-            let opened = self.value(key)?;
-            self.skip_whitespace();
-            if opened {
-                match (self.lexer.peek(), self.in_object()) {
-                    (Some(b']'), false) | (Some(b'}'), true) => self.close()?,
-                    (_, true) => {
-                        key = self.key()?;
-                        continue;
-                    }
-                    (_, false) => {
-                        key = (self.index, 0);
-                        continue;
-                    }
-                }
-            }
-            match self.after_value()? {
-                Some(next) => key = next,
-                None => return Ok(()),
-            }
-        }
-    }
-
-    /// Reads a scalar, or opens a container and says so.
-    fn value(&mut self, (key_start, key_end): (u32, u32)) -> Result<bool, ParseError> {
-        let start = self.lexer.pos();
-        let node = self.tape.nodes.len();
-        if node >= self.limits.nodes_max as usize {
-            return Err(self.lexer.error(ParseErrorKind::Nodes));
-        }
-        let opens = matches!(self.lexer.peek(), Some(b'{' | b'['));
-        if opens {
-            if self.depth >= self.limits.depth_max {
-                return Err(self.lexer.error(ParseErrorKind::Depth));
-            }
-            self.depth += 1;
-            self.tape.depth = self.tape.depth.max(self.depth);
-            self.lexer.advance();
-        } else if self.lexer.peek() == Some(b'"') {
-            self.lexer.string()?;
-        } else {
-            self.lexer.scalar()?;
-        }
-        self.tape.nodes.push(Node {
-            start: start as u32,
-            end: self.lexer.pos() as u32,
-            next: node as u32 + 1,
-            parent: self.open,
-            key_start,
-            key_end,
-        });
-        if opens {
-            self.open = node as u32;
-            self.index = 0;
-        }
-        Ok(opens)
-    }
-
-    /// Closes containers up to the next comma; returns the key or index of what follows it, or nothing
-    /// at the end of the text.
-    fn after_value(&mut self) -> Result<Option<(u32, u32)>, ParseError> {
-        loop {
-            self.skip_whitespace();
-            if self.open == NONE {
-                return match self.lexer.peek() {
-                    None => Ok(None),
-                    Some(_) => Err(self.lexer.error(ParseErrorKind::Trailing)),
-                };
-            }
-            match (self.lexer.peek(), self.in_object()) {
-                (Some(b','), object) => {
-                    self.lexer.advance();
-                    self.skip_whitespace();
-                    if object {
-                        return self.key().map(Some);
-                    }
-                    self.index += 1;
-                    return Ok(Some((self.index, 0)));
-                }
-                (Some(b']'), false) | (Some(b'}'), true) => self.close()?,
-                _ => return Err(self.lexer.unexpected()),
-            }
-        }
-    }
-
-    fn key(&mut self) -> Result<(u32, u32), ParseError> {
-        let (start, end) = self.lexer.string()?;
-        self.skip_whitespace();
-        self.lexer.expect(b':')?;
-        self.skip_whitespace();
-        Ok((start as u32, end as u32))
-    }
-
-    fn close(&mut self) -> Result<(), ParseError> {
-        self.lexer.advance();
-        if self.in_object() {
-            self.refuse_duplicates()?;
-        }
-        let len = self.tape.nodes.len() as u32;
-        let node = &mut self.tape.nodes[self.open as usize];
-        node.end = self.lexer.pos() as u32;
-        node.next = len;
-        self.open = node.parent;
-        self.index = node.key_start;
-        self.depth -= 1;
-        Ok(())
-    }
-
-    /// Few keys are compared with one another, many are sorted: hostile keys cost O(n log n).
-    fn refuse_duplicates(&self) -> Result<(), ParseError> {
-        let nodes = &self.tape.nodes;
-        let mut keys = [(0, ""); FEW];
-        let mut len = 0;
-        let mut child = self.open as usize + 1;
-        while let Some(node) = nodes.get(child) {
-            let key = &self.text[node.key_start as usize..node.key_end as usize];
-            if len == FEW {
-                return self.refuse_duplicates_among_many();
-            }
-            if keys[..len].iter().any(|&(_, other)| same(key, other)) {
-                return Err(ParseError::new(
-                    ParseErrorKind::DuplicateKey,
-                    node.key_start as usize - 1,
-                ));
-            }
-            keys[len] = (node.key_start, key);
-            len += 1;
-            child = node.next as usize;
-        }
-        Ok(())
-    }
-
-    fn refuse_duplicates_among_many(&self) -> Result<(), ParseError> {
-        let nodes = &self.tape.nodes;
-        let mut keys: Vec<(Cow<'_, str>, u32)> = Vec::new();
-        let mut child = self.open as usize + 1;
-        while let Some(node) = nodes.get(child) {
-            let raw = &self.text[node.key_start as usize..node.key_end as usize];
-            keys.push((decode(raw), node.key_start));
-            child = node.next as usize;
-        }
-        keys.sort_unstable();
-        // The sort is by key, then by place: the second of a pair is the one that must not be there.
-        let twice =
-            keys.windows(2).filter(|pair| pair[0].0 == pair[1].0).map(|pair| pair[1].1).min();
-        match twice {
-            Some(at) => Err(ParseError::new(ParseErrorKind::DuplicateKey, at as usize - 1)),
-            None => Ok(()),
-        }
-    }
-
-    fn in_object(&self) -> bool {
-        let start = self.tape.nodes[self.open as usize].start as usize;
-        self.text.as_bytes()[start] == b'{'
-    }
-
-    fn skip_whitespace(&mut self) {
-        let before = self.lexer.pos();
-        self.lexer.skip_whitespace();
-        self.tape.spaced |= self.lexer.pos() > before;
-    }
-}
-
-const FEW: usize = 12;

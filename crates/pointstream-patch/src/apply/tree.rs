@@ -160,6 +160,7 @@ impl<'a> Tree<'a> {
                     bytes_max: usize::MAX,
                     nodes_max: u32::MAX,
                     ops_max: 0,
+                    edits_max: 0,
                 };
                 let Ok((tape, _)) = Tape::parse(text.as_bytes(), &limits) else {
                     return Err(Error::Copies);
@@ -189,6 +190,15 @@ impl<'a> Tree<'a> {
             };
         }
         Ok(cell)
+    }
+
+    /// How many elements a cell has, if it is an array.
+    pub(super) fn array_len(&mut self, cell: u32) -> Option<usize> {
+        self.expand(cell);
+        match &self.cells[cell as usize] {
+            Cell::Array(elements) => Some(elements.len()),
+            _ => None,
+        }
     }
 
     pub(super) const fn root(&self) -> u32 {

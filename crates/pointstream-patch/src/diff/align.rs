@@ -1,209 +1,258 @@
 use alloc::vec::Vec;
 
-/// An element of an array: its node and the hash of its value.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Element {
-    pub(crate) node: u32,
-    pub(crate) hash: u64,
-}
+use super::identity::Identifier;
+use super::myers::Myers;
+use crate::Options;
+use crate::bytes::{HashIndex, hash};
+use crate::tape::{NONE, View};
 
-/// Finds which elements of two arrays stay.
+/// Finds which elements of two arrays are the same.
 ///
-/// Equal heads and tails are taken first. Between them, elements whose hash stands once on either
-/// side are matched by a longest increasing subsequence, which is exact where no value repeats; where
-/// some do, Myers' greedy algorithm (1986) looks for fewer edits up to a bound on their number.
+/// Equal heads and tails are taken first. Between them elements are matched by their text where none
+/// stands twice, else by Myers' algorithm; what is left, by what identifies it. Of these matches the
+/// heaviest subsequence that ascends on both sides stays where it is.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Aligner {
-    old: Vec<Element>,
-    new: Vec<Element>,
-    /// Positions of elements that stay, ascending on both sides.
-    matches: Vec<(usize, usize)>,
-    sorted_old: Vec<(u64, usize)>,
-    sorted_new: Vec<(u64, usize)>,
-    unique: Vec<(usize, usize)>,
-    /// The frontier of each round of Myers' algorithm, one behind the other.
-    trace: Vec<usize>,
-}
-
-/// Elements between two that stay.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Gap<'a> {
-    pub(crate) old: &'a [Element],
-    pub(crate) new: &'a [Element],
-    /// The final position of what follows the gap.
-    pub(crate) new_end: u32,
+    /// The elements by position.
+    pub(super) old: Vec<u32>,
+    pub(super) new: Vec<u32>,
+    /// For each new element the position of the same old one, or [`NONE`].
+    pub(super) partner: Vec<u32>,
+    /// The matches that stay: positions, ascending on both sides.
+    pub(super) kept: Vec<(u32, u32)>,
+    taken: Vec<bool>,
+    index: HashIndex,
+    hashes: Vec<u64>,
+    occurrences: Vec<(u64, u32)>,
+    identifier: Identifier,
+    myers: Myers,
+    best: Vec<(u64, u32)>,
+    previous: Vec<u32>,
+    weights: Vec<u64>,
 }
 
 impl Aligner {
-    pub(crate) fn align(
-        &mut self,
-        old: impl Iterator<Item = Element>,
-        new: impl Iterator<Item = Element>,
-        mut equal: impl FnMut(u32, u32) -> bool,
-    ) {
+    pub(crate) fn clear(&mut self) {
         self.old.clear();
-        self.old.extend(old);
         self.new.clear();
-        self.new.extend(new);
-        self.matches.clear();
-        let mut same = |a: &Element, b: &Element| a.hash == b.hash && equal(a.node, b.node);
-        let head = self.old.iter().zip(&self.new).take_while(|(a, b)| same(a, b)).count();
-        let tail = self.old[head..]
-            .iter()
-            .rev()
-            .zip(self.new[head..].iter().rev())
-            .take_while(|(a, b)| same(a, b))
-            .count();
-        let (old_end, new_end) = (self.old.len() - tail, self.new.len() - tail);
-        self.matches.extend((0..head).map(|at| (at, at)));
+        self.partner.clear();
+    }
+
+    /// Aligns the elements that were put in. Partners that are there already are believed if
+    /// `matched`.
+    pub(super) fn align(
+        &mut self,
+        old: View<'_>,
+        new: View<'_>,
+        options: &Options,
+        path: &str,
+        matched: bool,
+    ) {
+        let (olds, news) = (self.old.len(), self.new.len());
+        self.kept.clear();
+        self.taken.clear();
+        self.taken.resize(olds, false);
+        self.partner.resize(news, NONE);
+        let same = |a: u32, b: u32| old.bytes(a) == new.bytes(b);
+        let pairs = self.old.iter().zip(&self.new);
+        let head = pairs.take_while(|&(&a, &b)| same(a, b)).count();
+        let rest = self.old[head..].iter().rev().zip(self.new[head..].iter().rev());
+        let tail = rest.take_while(|&(&a, &b)| same(a, b)).count();
+        let (old_end, new_end) = (olds - tail, news - tail);
+        for at in 0..head {
+            self.match_up(at, at);
+        }
+        for at in 0..tail {
+            self.match_up(old_end + at, new_end + at);
+        }
         if head < old_end && head < new_end {
-            self.align_between(head, old_end, new_end);
-            // A hash may lie. A match that does not hold is an element that changed.
-            let Self { old, new, matches, .. } = self;
-            let mut place = 0;
-            matches.retain(|&(a, b)| {
-                place += 1;
-                place <= head || same(&old[a], &new[b])
-            });
-        }
-        self.matches.extend((0..tail).map(|at| (old_end + at, new_end + at)));
-    }
-
-    /// The gaps between elements that stay, empty ones left out.
-    pub(crate) fn gaps(&self) -> impl Iterator<Item = Gap<'_>> {
-        let end = (self.old.len(), self.new.len());
-        let mut done = (0, 0);
-        self.matches.iter().copied().chain([end]).filter_map(move |(a, b)| {
-            let gap =
-                Gap { old: &self.old[done.0..a], new: &self.new[done.1..b], new_end: b as u32 };
-            done = (a + 1, b + 1);
-            (!gap.old.is_empty() || !gap.new.is_empty()).then_some(gap)
-        })
-    }
-
-    fn align_between(&mut self, start: usize, old_end: usize, new_end: usize) {
-        let Common { any, unique } = self.find_common(start, old_end, new_end);
-        if !any {
-            return;
-        }
-        if !unique && self.align_by_edits(start, old_end, new_end) {
-            return;
-        }
-        increasing(&self.unique, &mut self.matches);
-    }
-
-    /// Gathers the elements that stand once on either side, by their place in the new array.
-    fn find_common(&mut self, start: usize, old_end: usize, new_end: usize) -> Common {
-        let Self { sorted_old, sorted_new, unique, .. } = self;
-        for (sorted, elements, end) in
-            [(&mut *sorted_old, &self.old, old_end), (&mut *sorted_new, &self.new, new_end)]
-        {
-            sorted.clear();
-            sorted.extend((start..end).map(|at| (elements[at].hash, at)));
-            sorted.sort_unstable();
-        }
-        unique.clear();
-        let mut common = Common { any: false, unique: true };
-        let mut rights = sorted_new.chunk_by(|a, b| a.0 == b.0).peekable();
-        for left in sorted_old.chunk_by(|a, b| a.0 == b.0) {
-            while rights.next_if(|right| right[0].0 < left[0].0).is_some() {}
-            let Some(right) = rights.next_if(|right| right[0].0 == left[0].0) else { continue };
-            common.any = true;
-            match (left, right) {
-                ([a], [b]) => unique.push((a.1, b.1)),
-                _ => common.unique = false,
+            if matched {
+                self.believe(head, new_end);
+            } else {
+                self.match_texts(old, new, options, (head, old_end), (head, new_end));
             }
-        }
-        unique.sort_unstable_by_key(|pair| pair.1);
-        common
-    }
-
-    /// Myers' greedy algorithm. Says whether it came to an end within [`EDITS_MAX`].
-    fn align_by_edits(&mut self, start: usize, old_end: usize, new_end: usize) -> bool {
-        let old = &self.old[start..old_end];
-        let new = &self.new[start..new_end];
-        let trace = &mut self.trace;
-        trace.clear();
-        // Round d covers the diagonals -d, -d+2, …, d: its frontier has d+1 entries, each the furthest
-        // place in the old array, and begins at d(d+1)/2.
-        for d in 0..=EDITS_MAX.min(old.len() + new.len()) {
-            let before = trace.len() - d;
-            for at in 0..=d {
-                let mut x = step(&trace[before..before + d], at, d);
-                let mut y = x + d - 2 * at;
-                while x < old.len() && y < new.len() && old[x].hash == new[y].hash {
-                    x += 1;
-                    y += 1;
-                }
-                trace.push(x);
-                if x >= old.len() && y >= new.len() {
-                    self.walk_back(start, d, at, x);
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    /// Gathers the matches of the path that ended in round `d` at its entry `at`.
-    fn walk_back(&mut self, start: usize, mut d: usize, mut at: usize, mut x: usize) {
-        let first = self.matches.len();
-        loop {
-            let before = &self.trace[(d * d - d) / 2..][..d];
-            let from = step(before, at, d);
-            while x > from {
-                x -= 1;
-                self.matches.push((start + x, start + x + d - 2 * at));
-            }
-            if d == 0 {
-                break;
-            }
-            // The place before the edit: a removal came from the entry to the left.
-            let removed = at > 0 && before[at - 1] + 1 == from;
-            at -= usize::from(removed);
-            x = from - usize::from(removed);
-            d -= 1;
-        }
-        self.matches[first..].reverse();
-    }
-}
-
-/// What two arrays have in common.
-#[derive(Clone, Copy, Debug)]
-struct Common {
-    any: bool,
-    /// Whether all that is common stands once on either side.
-    unique: bool,
-}
-
-/// Where entry `at` of round `d` begins, before it runs along its diagonal.
-fn step(before: &[usize], at: usize, d: usize) -> usize {
-    let removed = at.checked_sub(1).map(|at| before[at] + 1);
-    let added = (at < d).then(|| before[at]);
-    removed.max(added).unwrap_or(0)
-}
-
-/// Appends a longest subsequence of pairs, sorted by their second, that ascends in the first too.
-fn increasing(pairs: &[(usize, usize)], out: &mut Vec<(usize, usize)>) {
-    let mut ends: Vec<usize> = Vec::new();
-    let mut previous: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
-    for (at, pair) in pairs.iter().enumerate() {
-        let len = ends.partition_point(|&end| pairs[end].0 < pair.0);
-        previous.push(len.checked_sub(1).map(|len| ends[len]));
-        if len == ends.len() {
-            ends.push(at);
+            let Self { old: olds, new: news, partner, taken, identifier, .. } = self;
+            let id = if options.has_keys() { options.key_of(path) } else { None };
+            identifier.run(
+                old,
+                new,
+                olds,
+                news,
+                (head, old_end),
+                (head, new_end),
+                taken,
+                partner,
+                id,
+                options.seed,
+            );
         } else {
-            ends[len] = at;
+            self.partner[head..new_end].fill(NONE);
+        }
+        self.keep_ascending(new);
+    }
+
+    pub(crate) const fn memory(&self) -> usize {
+        let words = self.old.capacity()
+            + self.new.capacity()
+            + self.partner.capacity()
+            + self.previous.capacity();
+        let pairs = self.kept.capacity() + self.hashes.capacity() + self.weights.capacity();
+        let wide = self.best.capacity() + self.occurrences.capacity();
+        words * 4 + pairs * 8 + wide * 16 + self.index.memory() + self.myers.memory()
+    }
+
+    fn match_up(&mut self, old: usize, new: usize) {
+        self.partner[new] = old as u32;
+        self.taken[old] = true;
+    }
+
+    /// Drops partners that two claim, or that head and tail have.
+    fn believe(&mut self, start: usize, end: usize) {
+        for at in start..end {
+            let partner = self.partner[at];
+            if partner == NONE {
+                continue;
+            }
+            if core::mem::replace(&mut self.taken[partner as usize], true) {
+                self.partner[at] = NONE;
+            }
         }
     }
-    let first = out.len();
-    let mut at = ends.last().copied();
-    while let Some(this) = at {
-        out.push(pairs[this]);
-        at = previous[this];
+
+    fn match_texts(
+        &mut self,
+        old: View<'_>,
+        new: View<'_>,
+        options: &Options,
+        (old_start, old_end): (usize, usize),
+        (new_start, new_end): (usize, usize),
+    ) {
+        let seed = options.seed;
+        let middle = &self.old[old_start..old_end];
+        self.index.fill(middle.iter().map(|&node| hash(old.bytes(node), seed)));
+        self.hashes.clear();
+        self.hashes
+            .extend(self.new[new_start..new_end].iter().map(|&node| hash(new.bytes(node), seed)));
+        let mut repeats = self.index.repeats;
+        let mut any = false;
+        for at in 0..self.hashes.len() {
+            let Some(found) = self.index.find(self.hashes[at]) else { continue };
+            let (a, b) = (old_start + found as usize, new_start + at);
+            if old.bytes(self.old[a]) != new.bytes(self.new[b]) {
+                continue;
+            }
+            any = true;
+            if self.taken[a] {
+                repeats = true;
+            } else {
+                self.match_up(a, b);
+            }
+        }
+        if any && repeats {
+            self.taken[old_start..old_end].fill(false);
+            self.partner[new_start..new_end].fill(NONE);
+            self.match_repeats(old, new, options, old_start, new_start);
+        }
     }
-    out[first..].reverse();
+
+    /// Some elements are there more than once.
+    fn match_repeats(
+        &mut self,
+        old: View<'_>,
+        new: View<'_>,
+        options: &Options,
+        old_start: usize,
+        new_start: usize,
+    ) {
+        let Self { index, hashes, myers, .. } = self;
+        let olds = index.hashes();
+        let found = myers.run(olds, hashes, options.limits.edits_max as usize);
+        if found {
+            let matches = core::mem::take(&mut self.myers.matches);
+            for &(a, b) in &matches {
+                let (a, b) = (old_start + a as usize, new_start + b as usize);
+                if old.bytes(self.old[a]) == new.bytes(self.new[b]) {
+                    self.match_up(a, b);
+                }
+            }
+            self.myers.matches = matches;
+            return;
+        }
+        // The first of equal elements is matched with the first of them, and so on.
+        self.occurrences.clear();
+        self.occurrences.extend(olds.iter().zip(0..).map(|(&hash, at)| (hash, at)));
+        self.occurrences.sort_unstable();
+        let mut used = alloc::vec![0u32; self.occurrences.len()];
+        for at in 0..self.hashes.len() {
+            let hash = self.hashes[at];
+            let first = self.occurrences.partition_point(|&(other, _)| other < hash);
+            let Some(count) = used.get_mut(first) else { continue };
+            let Some(&(other, a)) = self.occurrences.get(first + *count as usize) else { continue };
+            if other != hash {
+                continue;
+            }
+            *count += 1;
+            let (a, b) = (old_start + a as usize, new_start + at);
+            if old.bytes(self.old[a]) == new.bytes(self.new[b]) {
+                self.match_up(a, b);
+            }
+        }
+    }
+
+    /// Takes the heaviest subsequence of the matches that ascends on both sides: an element weighs as
+    /// much as its text, which would have to be sent again.
+    fn keep_ascending(&mut self, new: View<'_>) {
+        let matches = self.partner.iter().zip(0u32..).filter(|&(&a, _)| a != NONE);
+        self.kept.extend(matches.map(|(&a, b)| (a, b)));
+        if self.kept.is_sorted() {
+            return;
+        }
+        let Self { kept, best, previous, weights, old, .. } = self;
+        // A Fenwick tree of the heaviest subsequence that ends at an old position or before.
+        best.clear();
+        best.resize(old.len() + 1, (0, NONE));
+        previous.clear();
+        weights.clear();
+        let mut heaviest = (0, NONE);
+        for (at, &(a, b)) in kept.iter().enumerate() {
+            let mut before = (0, NONE);
+            let mut slot = a as usize;
+            while slot > 0 {
+                before = before.max_by_weight(best[slot]);
+                slot &= slot - 1;
+            }
+            let own = new.bytes(self.new[b as usize]).len() as u64 + OP_WEIGHT;
+            let sum = (before.0 + own, at as u32);
+            previous.push(before.1);
+            heaviest = heaviest.max_by_weight(sum);
+            let mut slot = a as usize + 1;
+            while slot < best.len() {
+                best[slot] = best[slot].max_by_weight(sum);
+                slot += slot & slot.wrapping_neg();
+            }
+        }
+        let mut at = heaviest.1;
+        let mut chosen = core::mem::take(&mut self.myers.matches);
+        chosen.clear();
+        while at != NONE {
+            chosen.push(kept[at as usize]);
+            at = previous[at as usize];
+        }
+        kept.clear();
+        kept.extend(chosen.iter().rev());
+        self.myers.matches = chosen;
+    }
 }
 
-/// More edits than these are not looked for: their number enters the cost as a square.
-const EDITS_MAX: usize = 512;
+trait Heavier {
+    fn max_by_weight(self, other: Self) -> Self;
+}
+
+impl Heavier for (u64, u32) {
+    fn max_by_weight(self, other: Self) -> Self {
+        if other.0 > self.0 { other } else { self }
+    }
+}
+
+/// What an operation takes besides the text of its element.
+const OP_WEIGHT: u64 = 32;

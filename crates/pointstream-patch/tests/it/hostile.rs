@@ -240,3 +240,23 @@ fn rows_stay_within_their_limits() {
     assert!(rows.insert("a", "[1]").is_ok());
     assert!(matches!(rows.insert("b", "[[1]]"), Err(RowError::Value(_))));
 }
+
+#[test]
+fn keys_and_elements_made_to_collide_cost_no_more_than_a_bound() {
+    // Equal lengths, equal ends, equal middles: what is looked at first is the same in all of them.
+    let element = |at: u32| format!("\"{}{at:08}{}\"", "x".repeat(60), "y".repeat(120));
+    let list = |from: u32| {
+        let elements: Vec<_> = (from..from + 20_000).map(element).collect();
+        format!("[{}]", elements.join(","))
+    };
+    let change = diff(list(0).as_bytes(), list(3).as_bytes(), &Limits::default()).unwrap();
+    let Change::Script(script) = change else { panic!() };
+    assert_eq!(script.len(), 6);
+    let keys = |from: u32| {
+        let members: Vec<_> = (from..from + 20_000).map(|at| element(at) + ":0").collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let change = diff(keys(0).as_bytes(), keys(3).as_bytes(), &Limits::default()).unwrap();
+    let Change::Script(script) = change else { panic!() };
+    assert_eq!(script.len(), 6);
+}

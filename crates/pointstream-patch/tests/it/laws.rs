@@ -68,6 +68,43 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_update_refuses_what_parsing_refuses_and_says_the_same(
+        (old, new) in prop_oneof![edited(), (json(), json())],
+        spelled in any::<bool>(),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), 0..4u8, any::<u8>()), 0..3),
+    ) {
+        let respelled = |text: String| if spelled { respell(&text) } else { text };
+        let (old, new) = (respelled(old.to_string()), respelled(new.to_string()));
+        let mut bytes = new.into_bytes();
+        for (at, what, byte) in cuts {
+            const MEAN: &[u8] = b"{}[],:\"\\0123.-e nulx\xff\xc3\xed";
+            let byte = MEAN[usize::from(byte) % MEAN.len()];
+            let at = at.index(bytes.len() + 1);
+            match what {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, byte),
+                2 if at < bytes.len() => bytes[at] = byte,
+                _ if at < bytes.len() => drop(bytes.remove(at)),
+                _ => {}
+            }
+        }
+        let limits = Limits::default();
+        let mut document = Document::parse(old.as_bytes(), &limits).unwrap();
+        let parsed = Document::parse(&bytes, &limits).map(drop);
+        let updated = document.update(&bytes).map(drop);
+        prop_assert_eq!(parsed, updated);
+        let text = if parsed.is_ok() { &bytes[..] } else { old.as_bytes() };
+        prop_assert_eq!(document.text().as_bytes(), text);
+        // The document goes on, whatever it was given.
+        prop_assert!(document.update(old.as_bytes()).is_ok());
+        prop_assert_eq!(document.text(), old);
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
@@ -84,5 +121,54 @@ proptest! {
             prop_assert_eq!(patch_of(&change, &new), diff_text(&old, &new));
             old = new;
         }
+    }
+}
+
+#[test]
+fn a_thousand_updates_are_as_good_as_one() {
+    let limits = Limits::default();
+    let mut random = 7u64;
+    let mut below = |end: u64| {
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % end
+    };
+    let mut rows: Vec<(u64, u64, String)> = (0..30).map(|id| (id, 0, "x".into())).collect();
+    let text_of = |rows: &[(u64, u64, String)]| {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(id, value, note)| format!(r#"{{"id":{id},"v":[{value},{{"n":"{note}"}}]}}"#))
+            .collect();
+        format!(r#"{{"rows":[{}],"count":{}}}"#, rows.join(","), rows.len())
+    };
+    let first = text_of(&rows);
+    let mut document = Document::parse(first.as_bytes(), &limits).unwrap();
+    let mut copy = value(&first);
+    for step in 0..1_000 {
+        match below(5) {
+            0 => rows.insert(0, (100 + step, step, "é\\n".into())),
+            1 if rows.len() > 20 => drop(rows.pop()),
+            2 => {
+                let (from, to) = (below(rows.len() as u64), below(rows.len() as u64));
+                let row = rows.remove(from as usize);
+                rows.insert(to as usize, row);
+            }
+            _ => {
+                for _ in 0..below(4) {
+                    let at = below(rows.len() as u64) as usize;
+                    rows[at].1 += 10u64.pow(below(6) as u32);
+                    rows[at].2 = "y".repeat(below(5) as usize);
+                }
+            }
+        }
+        let old = document.text().to_owned();
+        let new = text_of(&rows);
+        let change = document.update(new.as_bytes()).unwrap();
+        assert_eq!(document.text(), new);
+        let patch = patch_of(&change, &new);
+        assert_eq!(patch, diff_text(&old, &new), "{step}");
+        assert!(patch.len() <= replacement(&new).len());
+        copy = apply_with_oracle(&copy, &patch);
+        assert!(same(&copy, &value(&new)), "{step}: {patch}");
     }
 }

@@ -2,9 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail the test")]
 
+mod algebra;
 mod conformance;
 mod diff;
+mod example;
 mod hostile;
 mod laws;
+mod merge;
+mod options;
 mod rows;
 mod support;
+mod values;

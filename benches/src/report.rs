@@ -1,0 +1,226 @@
+//! The table of all workloads.
+
+use core::fmt::Write as _;
+use core::time::Duration;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::callgrind::{self, Counts};
+use crate::engines::{Engine, verified};
+use crate::generated::Pair;
+use crate::workloads::{self, Workload};
+
+pub(crate) struct Settings {
+    pub(crate) only: Option<String>,
+    pub(crate) out: Option<PathBuf>,
+    pub(crate) valgrind: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { only: None, out: None, valgrind: true }
+    }
+}
+
+pub(crate) fn write(settings: &Settings) -> std::io::Result<()> {
+    let folder = data_folder()?;
+    let mut table = String::from(HEAD);
+    let mut absent = Vec::new();
+    for workload in workloads::all() {
+        if settings.only.as_ref().is_some_and(|only| !workload.name.contains(only)) {
+            continue;
+        }
+        match workload.make(&folder) {
+            Some(pair) => {
+                let line = measure(&workload, &pair, &folder, settings)?;
+                print!("{line}");
+                table.push_str(&line);
+            }
+            None => {
+                eprintln!("SKIPPED: the files of {} cannot be had", workload.name);
+                absent.push(workload.name);
+            }
+        }
+    }
+    if !absent.is_empty() {
+        let _ = write!(
+            table,
+            "\nLeft out, since their files could not be had: {}.\n",
+            absent.join(", ")
+        );
+    }
+    match &settings.out {
+        Some(out) => std::fs::write(out, table),
+        None => Ok(()),
+    }
+}
+
+/// Writes the documents of each workload, and the patches without and with moves.
+pub(crate) fn write_patches(out: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(out)?;
+    for workload in workloads::all() {
+        let Some(pair) = workload.make(&data_folder()?) else {
+            eprintln!("SKIPPED: the files of {} cannot be had", workload.name);
+            continue;
+        };
+        let deep = workload.name.starts_with("deep10k");
+        if deep || pair.new.len() > WRITTEN_MAX {
+            continue;
+        }
+        let write = |what: &str, text: &str| {
+            std::fs::write(out.join(format!("{}.{what}.json", workload.name)), text)
+        };
+        write("old", &pair.old)?;
+        write("new", &pair.new)?;
+        for (engine, what) in [("pointstream", "plain.patch"), ("moves", "moves.patch")] {
+            let patch = Engine::new(engine, &pair.old).and_then(|mut it| it.patch(&pair.new));
+            write(what, &patch.unwrap_or_default())?;
+        }
+    }
+    Ok(())
+}
+
+fn data_folder() -> std::io::Result<PathBuf> {
+    let folder = std::env::var_os("POINTSTREAM_BENCH_DATA")
+        .map_or_else(|| PathBuf::from("target/bench-data"), PathBuf::from);
+    std::fs::create_dir_all(&folder)?;
+    folder.canonicalize()
+}
+
+fn measure(
+    workload: &Workload,
+    pair: &Pair,
+    folder: &Path,
+    settings: &Settings,
+) -> std::io::Result<String> {
+    let (old, new) = (folder.join("old.json"), folder.join("new.json"));
+    std::fs::write(&old, &pair.old)?;
+    std::fs::write(&new, &pair.new)?;
+    let patch =
+        |engine: &str| Engine::new(engine, &pair.old).and_then(|mut it| it.patch(&pair.new));
+    let ours = patch("pointstream").unwrap_or_default();
+    let moved = patch("moves").unwrap_or_default();
+    let theirs = patch("json-patch");
+    let right = match (verified(pair, &ours), verified(pair, &moved)) {
+        (Some(true), Some(true)) => "yes",
+        (None, _) => "–",
+        _ => "NO",
+    };
+    let large = pair.new.len() > LARGE;
+    let count = |engine: &str| {
+        let wanted = settings.valgrind && !(large && engine == "json-patch");
+        wanted.then(|| callgrind::count(engine, &old, &new, folder)).flatten()
+    };
+    let counts = (count("pointstream"), theirs.as_ref().and_then(|_| count("json-patch")));
+    let times = (time("pointstream", pair), time("json-patch", pair));
+    let fewer = match counts {
+        (Some(ours), Some(theirs)) => {
+            format!("{:.1}", theirs.instructions as f64 / ours.instructions as f64)
+        }
+        _ => "–".into(),
+    };
+    let show = |counts: Option<Counts>, get: fn(Counts) -> u64| {
+        counts.map_or_else(|| "–".into(), |counts| get(counts).to_string())
+    };
+    let micros = |time: Option<Duration>| {
+        time.map_or_else(|| "–".into(), |time| format!("{:.1}", time.as_secs_f64() * 1e6))
+    };
+    let floor = micros(Some(compare(pair)));
+    Ok(format!(
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+        workload.name,
+        pair.new.len(),
+        show(counts.0, |counts| counts.instructions),
+        show(counts.1, |counts| counts.instructions),
+        fewer,
+        show(counts.0, |counts| counts.allocations),
+        show(counts.1, |counts| counts.allocations),
+        floor,
+        micros(times.0),
+        micros(times.1),
+        ours.len(),
+        moved.len(),
+        theirs.map_or_else(|| "–".into(), |patch| patch.len().to_string()),
+        gzipped(&ours).map_or_else(|| "–".into(), |len| len.to_string()) + " · " + right,
+    ))
+}
+
+/// The median of repeated updates there and back; there alone is counted.
+fn time(engine: &str, pair: &Pair) -> Option<Duration> {
+    let mut engine = Engine::new(engine, &pair.old)?;
+    let mut times = Vec::new();
+    let mut sum = Duration::ZERO;
+    while times.len() < 3 || sum < BUDGET && times.len() < 10_000 {
+        let start = now();
+        engine.measured_update(&pair.new)?;
+        let time = start.elapsed();
+        engine.measured_update(&pair.old)?;
+        sum += time;
+        times.push(time);
+    }
+    times.sort_unstable();
+    Some(times[times.len() / 2])
+}
+
+/// How long it takes to find the texts equal, the least that anyone can do.
+fn compare(pair: &Pair) -> Duration {
+    let copy = pair.new.clone();
+    let mut times: Vec<_> = (0..101)
+        .map(|_| {
+            let start = now();
+            core::hint::black_box(core::hint::black_box(&copy) == core::hint::black_box(&pair.new));
+            start.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn gzipped(text: &str) -> Option<usize> {
+    let mut gzip = Command::new("gzip")
+        .args(["-6", "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut stdin = gzip.stdin.take()?;
+    let text = text.to_owned();
+    let feeder = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+    let output = gzip.wait_with_output().ok()?;
+    feeder.join().ok()?.ok()?;
+    Some(output.stdout.len())
+}
+
+/// Documents beyond this take callgrind too long to be read as trees.
+const LARGE: usize = 4_000_000;
+/// Documents beyond this are not worth the time of slow appliers.
+const WRITTEN_MAX: usize = 1_000_000;
+const BUDGET: Duration = Duration::from_millis(80);
+
+const HEAD: &str = "\
+# What a patch costs
+
+Written by `cargo run --release -p pointstream-benches -- report --out docs/BENCHMARKS.md`.
+
+From the bytes of the new text to the bytes of the patch, ready for the next text: ours is
+`Document::update` and `render_patch`, theirs is crate json-patch with parsing, comparing, serializing
+and dropping. Instructions (callgrind) and calls of the allocator are of one update after one there and
+one back. Times are medians in microseconds on whatever machine ran this, beside the time that
+comparing two equal texts of that length takes; other work on the machine shows in them, not in the
+instructions. `moves` are the bytes with moves allowed. The last column is our patch after gzip -6, and
+whether crate json-patch makes the new document of the old one with both of our patches.
+
+Where a text changes its length in one place, its rest is moved by one long copy. Where the C library
+copies with a repeated string instruction, callgrind counts that byte by byte (`canada_leaf`): there the
+time tells more than the instructions.
+
+| workload | document B | instructions, ours | theirs | times fewer | allocations, ours | theirs | memcmp µs | ours µs | theirs µs | patch B, ours | moves | theirs | gzip B · right |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+";

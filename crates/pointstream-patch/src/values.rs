@@ -1,0 +1,62 @@
+//! `serde_json::Value` and `json_patch::Patch` in and out.
+
+#[cfg(feature = "json-patch")]
+use alloc::string::String;
+use alloc::string::ToString;
+
+use serde_json::Value;
+
+use crate::document::{Change, diff_with};
+use crate::error::ValueError;
+use crate::{Limits, Options, apply, merge_apply};
+
+/// What leads from one value to another.
+///
+/// The values are written as text and compared as such, so that numbers are those which serde_json
+/// writes.
+pub fn diff_values(old: &Value, new: &Value, options: &Options) -> Result<Change, ValueError> {
+    if old == new {
+        return Ok(Change::Nothing);
+    }
+    let (old, new) = (old.to_string(), new.to_string());
+    Ok(diff_with(old.as_bytes(), new.as_bytes(), options)?)
+}
+
+/// Applies a JSON Patch (RFC 6902) to a value, all operations or none.
+pub fn apply_value(document: &mut Value, patch: &[u8], limits: &Limits) -> Result<(), ValueError> {
+    let text = apply(document.to_string().as_bytes(), patch, limits)?;
+    *document = read(&text)?;
+    Ok(())
+}
+
+/// Applies a merge patch (RFC 7396) to a value.
+pub fn merge_value(document: &mut Value, patch: &[u8], limits: &Limits) -> Result<(), ValueError> {
+    let text = merge_apply(document.to_string().as_bytes(), patch, limits)?;
+    *document = read(&text)?;
+    Ok(())
+}
+
+fn read(text: &str) -> Result<Value, ValueError> {
+    serde_json::from_str(text).map_err(ValueError::Value)
+}
+
+#[cfg(feature = "json-patch")]
+impl crate::Script {
+    /// The operations as those of crate json-patch.
+    pub fn to_json_patch(&self) -> Result<json_patch::Patch, ValueError> {
+        let mut text = String::with_capacity(self.len_bytes());
+        self.render_patch("", &mut text);
+        serde_json::from_str(&text).map_err(ValueError::Value)
+    }
+}
+
+/// Applies a patch of crate json-patch to a document and gives the new text.
+#[cfg(feature = "json-patch")]
+pub fn apply_json_patch(
+    document: &[u8],
+    patch: &json_patch::Patch,
+    limits: &Limits,
+) -> Result<String, ValueError> {
+    let patch = serde_json::to_string(patch).map_err(ValueError::Value)?;
+    Ok(apply(document, patch.as_bytes(), limits)?)
+}

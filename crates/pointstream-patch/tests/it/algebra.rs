@@ -1,0 +1,134 @@
+use pointstream_patch::{
+    Document, Limits, OperationErrorKind, Options, PatchError, Pointer, apply, compose, diff_with,
+    invert,
+};
+use proptest::prelude::*;
+
+use crate::support::{edited, json, patch_of, same, value};
+
+fn patch(old: &str, new: &str) -> String {
+    let mut options = Options::default();
+    (options.moves, options.copies, options.tests) = (true, true, true);
+    patch_of(&diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap(), new)
+}
+
+fn applied(document: &str, patch: &str) -> String {
+    apply(document.as_bytes(), patch.as_bytes(), &Limits::default()).unwrap()
+}
+
+fn inverse(document: &str, patch: &str) -> String {
+    invert(document.as_bytes(), patch.as_bytes(), &Limits::default()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_inverse_leads_back(pair in prop_oneof![edited(), (json(), json())]) {
+        let (old, new) = (pair.0.to_string(), pair.1.to_string());
+        let there = patch(&old, &new);
+        let back = inverse(&old, &there);
+        let text = applied(&applied(&old, &there), &back);
+        prop_assert!(same(&value(&text), &pair.0), "{} and back {} gives {}", there, back, text);
+        let again = inverse(&new, &back);
+        prop_assert!(same(&value(&applied(&text, &again)), &pair.1), "{}", again);
+    }
+
+    #[test]
+    fn composed_patches_do_what_both_do((first, second) in (edited(), edited())) {
+        let texts = [&first.0, &first.1, &second.1].map(|value| value.to_string());
+        let limits = Limits::default();
+        let (one, two) = (patch(&texts[0], &texts[1]), patch(&texts[1], &texts[2]));
+        let both = compose(one.as_bytes(), two.as_bytes(), &limits).unwrap();
+        prop_assert!(both.len() <= one.len() + two.len());
+        let text = applied(&texts[0], &both);
+        prop_assert!(same(&value(&text), &second.1), "{} gives {}", both, text);
+    }
+
+    #[test]
+    fn edits_do_what_their_operations_say((old, new) in edited()) {
+        let (old_text, new_text) = (old.to_string(), new.to_string());
+        let change = diff_with(old_text.as_bytes(), new_text.as_bytes(), &Options::default()).unwrap();
+        let pointstream_patch::Change::Script(script) = change else { return Ok(()) };
+        let mut document = Document::parse(old_text.as_bytes(), &Limits::default()).unwrap();
+        let mut edits = document.edit();
+        for operation in script.operations() {
+            let path = operation.path();
+            let path = Pointer::parse(&path).unwrap();
+            match (operation.kind().name(), operation.value()) {
+                ("add", Some(value)) => edits.insert(path, value).unwrap(),
+                ("replace", Some(value)) => edits.set(path, value).unwrap(),
+                _ => edits.remove(path),
+            }
+        }
+        let mut ours = String::new();
+        edits.commit().unwrap().render_patch("", &mut ours);
+        let mut theirs = String::new();
+        script.render_patch("", &mut theirs);
+        prop_assert_eq!(ours, theirs);
+        prop_assert!(same(&value(document.text()), &new), "{}", document.text());
+        prop_assert!(document.update(new_text.as_bytes()).is_ok());
+        prop_assert_eq!(document.text(), new_text);
+    }
+}
+
+#[test]
+fn every_operation_is_undone() {
+    let document = r#"{"a":{"b":[1,2]},"c":3}"#;
+    for patch in [
+        r#"[{"op":"move","from":"/a/b","path":"/a"}]"#,
+        r#"[{"op":"move","from":"/a/b/0","path":"/a/b/1"}]"#,
+        r#"[{"op":"move","from":"/c","path":"/a/b/-"}]"#,
+        r#"[{"op":"copy","from":"/a","path":"/c"},{"op":"copy","from":"","path":"/d"}]"#,
+        r#"[{"op":"add","path":"/a/b/-","value":[]},{"op":"add","path":"/a/b/2/-","value":1}]"#,
+        r#"[{"op":"remove","path":""},{"op":"replace","path":"","value":[1]}]"#,
+        r#"[{"op":"add","path":"","value":{"a":1}},{"op":"test","path":"/a","value":1.0}]"#,
+        r#"[{"op":"add","path":"/c","value":4},{"op":"remove","path":"/c"}]"#,
+    ] {
+        let back = inverse(document, patch);
+        let text = applied(&applied(document, patch), &back);
+        assert!(same(&value(&text), &value(document)), "{patch} and back {back} gives {text}");
+    }
+    let error =
+        invert(document.as_bytes(), br#"[{"op":"remove","path":"/x"}]"#, &Limits::default());
+    let Err(PatchError::Operation(error)) = error else { panic!() };
+    assert_eq!((error.kind(), error.pointer()), (OperationErrorKind::Missing, "/x"));
+}
+
+#[test]
+fn a_chain_of_updates_of_one_leaf_does_not_grow() {
+    let limits = Limits::default();
+    let mut sum = String::from("[]");
+    for value in 0..100 {
+        let next = format!(
+            r#"[{{"op":"replace","path":"/a/v","value":{value}}},{{"op":"replace","path":"/b","value":1}}]"#
+        );
+        sum = compose(sum.as_bytes(), next.as_bytes(), &limits).unwrap();
+    }
+    assert_eq!(
+        sum,
+        r#"[{"op":"replace","path":"/a/v","value":99},{"op":"replace","path":"/b","value":1}]"#
+    );
+    let whole = br#"[{"op":"replace","path":"/a","value":{}}]"#;
+    let sum = compose(sum.as_bytes(), whole, &limits).unwrap();
+    assert!(!sum.contains("/a/v"), "{sum}");
+    assert!(matches!(compose(b"{}", b"[]", &limits), Err(PatchError::NotAnArray)));
+}
+
+#[test]
+fn edits_are_made_together_or_not_at_all() {
+    let text = r#"{"a":[1,2],"b":1}"#;
+    let mut document = Document::parse(text.as_bytes(), &Limits::default()).unwrap();
+    let at = |text| Pointer::parse(text).unwrap();
+    let mut edits = document.edit();
+    edits.set(at("/b"), "2").unwrap();
+    edits.remove(at("/a/7"));
+    assert!(edits.set(at("/b"), "{").is_err());
+    let Err(PatchError::Operation(error)) = edits.commit() else { panic!() };
+    assert_eq!((error.index(), error.kind()), (1, OperationErrorKind::Bounds));
+    assert_eq!(document.text(), text);
+    let mut edits = document.edit();
+    edits.insert(at("/a/0"), " { \"x\" : 0 } ").unwrap();
+    assert_eq!(edits.commit().unwrap().len(), 1);
+    assert!(same(&value(document.text()), &value(r#"{"a":[{"x":0},1,2],"b":1}"#)));
+}

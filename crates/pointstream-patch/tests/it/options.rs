@@ -1,0 +1,181 @@
+use pointstream_patch::{Change, Document, Limits, OperationKind, Options, apply, diff_with};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::support::{apply_with_oracle, edited, json, patch_of, replacement, same, value};
+
+/// Lists of rows and of scalars, in which rows change, come, go and change places.
+fn lists() -> impl Strategy<Value = (Value, Value)> {
+    let row = (0..14u32, 0..5u32, 0..3u32).prop_map(|(id, a, kind)| match kind {
+        0 => json!({"id": id, "name": format!("row number {id}"), "a": a, "tags": [a, 1, 2]}),
+        1 => json!({"meta": {"kind": "long enough", "n": 7}, "code": format!("c{id}"), "a": a}),
+        _ => json!(a * 1_000),
+    });
+    let list = prop::collection::vec(row, 0..14);
+    let steps = prop::collection::vec((0..5u8, any::<u16>(), any::<u16>(), 0..5u32), 0..7);
+    (list, steps, any::<bool>()).prop_map(|(old, steps, wrapped)| {
+        let mut new = old.clone();
+        for (what, from, to, a) in steps {
+            let (from, to) = (usize::from(from), usize::from(to));
+            match what {
+                0 => new.insert(to % (new.len() + 1), json!({"id": 20 + a, "name": "new", "a": a})),
+                _ if new.is_empty() => {}
+                1 => {
+                    new.remove(from % new.len());
+                }
+                2 => {
+                    let row = new.remove(from % new.len());
+                    new.insert(to % (new.len() + 1), row);
+                }
+                3 => {
+                    let row = new[from % new.len()].clone();
+                    new.insert(to % (new.len() + 1), row);
+                }
+                _ => {
+                    let at = from % new.len();
+                    if let Value::Object(row) = &mut new[at] {
+                        row.insert("a".into(), json!(a + 7));
+                    }
+                }
+            }
+        }
+        let wrap = |list: Vec<Value>| {
+            if wrapped { json!({"items": list, "seq": 1}) } else { Value::Array(list) }
+        };
+        (wrap(old), wrap(new))
+    })
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    (any::<[bool; 4]>(), any::<u64>(), 0..4u32).prop_map(
+        |([moves, copies, tests, keyed], seed, edits)| {
+            let mut options = Options::default();
+            (options.moves, options.copies, options.tests, options.seed) =
+                (moves, copies, tests, seed);
+            options.limits.edits_max = edits * 200;
+            if keyed {
+                options.key("/items/*", "/id").unwrap().key("/*", "/code").unwrap();
+            }
+            options
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_way_of_writing_leads_to_the_other_document(
+        pair in prop_oneof![3 => lists(), 1 => edited(), 1 => (json(), json())],
+        options in options(),
+    ) {
+        let (old, new) = (pair.0.to_string(), pair.1.to_string());
+        let change = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
+        let patch = patch_of(&change, &new);
+        let whole = replacement(&new).len() + if options.tests { replacement(&old).len() } else { 0 };
+        prop_assert!(patch.len() <= whole, "{}", patch);
+        let ours = apply(old.as_bytes(), patch.as_bytes(), &Limits::default()).unwrap();
+        prop_assert!(same(&value(&ours), &pair.1), "{} gives {}", patch, ours);
+        let theirs = apply_with_oracle(&pair.0, &patch);
+        prop_assert!(same(&theirs, &pair.1), "{} gives {}", patch, theirs);
+        if let Change::Script(script) = &change {
+            for operation in script.operations() {
+                let allowed = match operation.kind() {
+                    OperationKind::Move => options.moves,
+                    OperationKind::Copy => options.copies,
+                    OperationKind::Test => options.tests,
+                    _ => true,
+                };
+                prop_assert!(allowed, "{}", patch);
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_that_change_places_are_moved_if_that_is_allowed() {
+    let row = |id: u32| format!(r#"{{"id":{id},"name":"a row of some length {id}"}}"#);
+    let list =
+        |ids: &[u32]| format!("[{}]", ids.iter().map(|&id| row(id)).collect::<Vec<_>>().join(","));
+    let mut options = Options::default();
+    options.moves = true;
+    let (old, new) = (list(&[1, 2, 3, 4, 5, 6]), list(&[6, 1, 2, 4, 3, 5]));
+    let change = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
+    assert_eq!(
+        patch_of(&change, &new),
+        r#"[{"op":"move","from":"/5","path":"/0"},{"op":"move","from":"/3","path":"/4"}]"#
+    );
+}
+
+#[test]
+fn what_is_there_twice_is_copied_if_that_is_allowed() {
+    let mut options = Options::default();
+    options.copies = true;
+    let long = r#""a text that is long enough to be worth a copy of it""#;
+    let (old, new) = (format!("[{long},1,2,3]"), format!("[{long},1,2,{long},3]"));
+    let change = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
+    assert_eq!(patch_of(&change, &new), r#"[{"op":"copy","from":"/0","path":"/3"}]"#);
+}
+
+#[test]
+fn what_is_replaced_and_removed_is_tested_if_that_is_asked_for() {
+    let mut options = Options::default();
+    options.tests = true;
+    let old = r#"{"a":1,"b":"some long text that is the same in both","c":true}"#;
+    let new = r#"{"a":2,"b":"some long text that is the same in both"}"#;
+    let change = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
+    let patch = patch_of(&change, new);
+    assert_eq!(
+        patch,
+        concat!(
+            r#"[{"op":"test","path":"/a","value":1},{"op":"replace","path":"/a","value":2},"#,
+            r#"{"op":"test","path":"/c","value":true},{"op":"remove","path":"/c"}]"#
+        )
+    );
+    assert!(apply(new.as_bytes(), patch.as_bytes(), &Limits::default()).is_err());
+}
+
+#[test]
+fn a_configured_key_tells_rows_apart() {
+    let row = |kind: &str, id: u32, value: u32| {
+        format!(
+            r#"{{"kind":"{kind}","ref":{{"id":{id}}},"value":{value},"note":"of some length"}}"#
+        )
+    };
+    let old = format!(r#"{{"rows":[{},{},{}]}}"#, row("a", 1, 1), row("a", 2, 2), row("a", 3, 3));
+    let new = format!(r#"{{"rows":[{},{}]}}"#, row("b", 2, 5), row("a", 3, 3));
+    let mut options = Options::default();
+    options.key("/rows/*", "/ref/id").unwrap();
+    let change = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
+    let patch = patch_of(&change, &new);
+    assert_eq!(
+        patch,
+        concat!(
+            r#"[{"op":"remove","path":"/rows/0"},{"op":"replace","path":"/rows/0/kind","value":"b"},"#,
+            r#"{"op":"replace","path":"/rows/0/value","value":5}]"#
+        )
+    );
+    assert!(options.key("rows", "/id").is_err());
+}
+
+#[test]
+fn a_document_at_rest_takes_less_and_goes_on() {
+    let list = |from: u32| {
+        let rows: Vec<_> =
+            (from..from + 500).map(|at| format!(r#"{{"id":{at},"v":{at}}}"#)).collect();
+        format!("[{}]", rows.join(","))
+    };
+    let mut document = Document::parse(list(0).as_bytes(), &Limits::default()).unwrap();
+    document.update(list(1).as_bytes()).unwrap();
+    let awake = document.memory();
+    // The text and its successor, a tape of 20 bytes a value twice, and working space like it.
+    assert!(awake < 40 * list(0).len(), "{awake}");
+    document.rest();
+    assert!(document.memory() < awake / 4);
+    assert!(document.memory() < 2 * list(0).len());
+    let at = pointstream_patch::Pointer::parse("/3/id").unwrap();
+    assert_eq!(document.get(at), Some("4"));
+    let Ok(Change::Script(script)) = document.update(list(2).as_bytes()) else { panic!() };
+    assert_eq!(script.len(), 2);
+    assert_eq!(document.text(), list(2));
+}
