@@ -62,6 +62,11 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);
     }
+    // Each is listened to from here on, so that none ends the program or is lost while it starts
+    // or while a configuration is applied.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     if !args.no_simulator {
         simulator.start(source.text()?.as_deref()).await?;
     } else if args.config.is_none() {
@@ -78,10 +83,6 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
         // An error says that there is nobody left to stop for.
         let _ = stopped.wait_for(|stop| *stop).await;
     }));
-    // Each is listened to from here on, so that none is lost while a configuration is applied.
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
             () = &mut serving => return Err("the HTTP server has ended".into()),
