@@ -202,6 +202,7 @@ impl<'a> Scan<'a> {
         let lexed = if first == b'"' { lexer.string().map(drop) } else { lexer.scalar() };
         lexed.map_err(|_| Stop)?;
         let end = lexer.pos();
+        self.delimited(end)?;
         let text = core::str::from_utf8(&self.new[start..end]).map_err(|_| Stop)?;
         if !self.enter(parent)? {
             return Ok(());
@@ -226,6 +227,14 @@ impl<'a> Scan<'a> {
         });
         (self.i, self.j) = (old.end(node), end);
         Ok(())
+    }
+
+    /// A new value must end where it was read to. What follows it otherwise is no JSON, and must not
+    /// be taken for the old number that goes on.
+    fn delimited(&self, end: usize) -> Result<(), Stop> {
+        let delimits =
+            |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b']' | b'}');
+        if self.new.get(end).is_some_and(delimits) { Ok(()) } else { Err(Stop) }
     }
 
     /// White space came in before a value: its container is read anew.
@@ -253,6 +262,7 @@ impl<'a> Scan<'a> {
         let place = Place { parent: NONE, index: old.key_field(node), key_start: None };
         builder.value(place).map_err(|_| Stop)?;
         let end = start + builder.lexer.pos();
+        self.delimited(end)?;
         let text = core::str::from_utf8(&self.new[start..end]).map_err(|_| Stop)?;
         let mark = self.scanner.differ.writer.mark();
         self.write(node, text);

@@ -172,3 +172,26 @@ fn a_thousand_updates_are_as_good_as_one() {
         assert!(same(&copy, &value(&new)), "{step}: {patch}");
     }
 }
+
+#[test]
+fn a_number_with_two_fractions_is_refused_by_an_update_too() {
+    let limits = Limits::default();
+    let cases = [
+        ("[0]", "[1.000.0]"),
+        ("[0]", "[1.0.0]"),
+        ("0", "1.0.0"),
+        ("[0.0]", "[1.0.0]"),
+        ("[0]", "[true1]"),
+        ("[0,1]", "[\"a\"1,1]"),
+        ("[0]", "[10e]"),
+        ("[[-2.25,null],null]", "[[{}0],[1,null,null],null]"),
+        ("[[1,2],3]", "[[[]4],3]"),
+        ("{\"a\":0}", "{\"a\":null-0}"),
+    ];
+    for (old, new) in cases {
+        let mut document = Document::parse(old.as_bytes(), &limits).unwrap();
+        let parsed = Document::parse(new.as_bytes(), &limits).map(drop);
+        assert_eq!(document.update(new.as_bytes()).map(drop), parsed, "{old} to {new}");
+        assert_eq!(document.text(), old);
+    }
+}
