@@ -13,8 +13,6 @@ pub(super) struct TailReader {
     pub(super) children: Vec<(u32, u32)>,
     /// Whether these are all that there are: nothing stands twice.
     pub(super) matched: bool,
-    /// How long the operations on scalars are at least that were not there before.
-    pub(super) fresh_len: usize,
     /// The old children by what they are, filled when it is first asked for.
     olds: Vec<u32>,
     index: HashIndex,
@@ -49,7 +47,6 @@ impl TailReader {
         self.children.clear();
         self.strangers.clear();
         self.matched = true;
-        self.fresh_len = 0;
         self.indexed = false;
         let start = scratch.len();
         let object = old.kind(container) == Kind::Object;
@@ -127,9 +124,6 @@ impl TailReader {
         let found = self.index.find(sample(text, options.seed)).map(|at| self.olds[at as usize]);
         let origin = found.filter(|&at| old.bytes(at) == text).unwrap_or(NONE);
         self.children.push((node, origin));
-        if found.is_none() && !matches!(region[at], b'{' | b'[') {
-            self.fresh_len += text.len() + OP_LEN_MIN;
-        }
         Ok(origin)
     }
 
@@ -224,7 +218,5 @@ fn stands(old: View<'_>, node: u32, text: &[u8]) -> bool {
             }))
 }
 
-/// No operation that brings a value is shorter, the value apart.
-const OP_LEN_MIN: usize = r#",{"op":"add","path":"/0","value":}"#.len();
 /// More comparisons of keys than these are left to the reading of the whole text.
 const COMPARED_MAX: usize = 1 << 14;

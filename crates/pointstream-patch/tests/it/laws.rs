@@ -195,3 +195,13 @@ fn a_number_with_two_fractions_is_refused_by_an_update_too() {
         assert_eq!(document.text(), old);
     }
 }
+
+#[test]
+fn values_that_are_spelled_otherwise_are_no_change_whatever_the_white_space() {
+    let old = r#"[0.05,100 ,-0,10.5,1.8446744073709551617e19,"padding",{"a":-1.20e2}]"#;
+    let new = r#"[5e-2,1e2,0.0e7,1050e-2,18446744073709551617,"padding",{"a":-0.012E+4}]"#;
+    let limits = Limits::default();
+    for (old, new) in [(old, new), (new, old)] {
+        assert!(matches!(diff(old.as_bytes(), new.as_bytes(), &limits), Ok(Change::Nothing)));
+    }
+}
