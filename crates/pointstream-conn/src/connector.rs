@@ -228,6 +228,11 @@ impl Connector {
         self.view.state == ConnState::Open && self.in_flight.is_none()
     }
 
+    /// The first part of the keys of its points.
+    pub fn shard(&self) -> u32 {
+        self.config.shard
+    }
+
     /// How many points the connector has.
     pub fn points(&self) -> usize {
         self.shard.len()
