@@ -317,6 +317,10 @@ impl Shell {
             }
         };
         self.deliver();
+        if heard.is_some() {
+            // A driver that always has something to tell must not keep others from running.
+            tokio::task::yield_now().await;
+        }
         // There is no operation that an event could refuse, so an error of it is the session's.
         if let Some(Err(OpError::Session(fault) | OpError::Refused(fault))) = heard {
             self.core.handle(Input::Lost(fault));

@@ -106,6 +106,12 @@ pub struct PointView {
     /// When the value came.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "timestamp")]
     pub cur_ts: Option<Timestamp>,
+    /// When its source took the value, if the other side says so.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exact")]
+    pub source_ts: Option<Timestamp>,
+    /// When the server learned of it, if the other side says so.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exact")]
+    pub server_ts: Option<Timestamp>,
     /// Whether it can be written.
     pub writable: bool,
     /// The least number that may be written.
@@ -152,6 +158,8 @@ impl PointView {
             cur_status: Status::Unknown,
             cur_err: None,
             cur_ts: None,
+            source_ts: None,
+            server_ts: None,
             writable: false,
             min: None,
             max: None,
@@ -343,6 +351,14 @@ pub enum WriteError {
 fn timestamp<S: Serializer>(ts: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match ts {
         Some(ts) => serializer.collect_str(&format_args!("{ts:.3}")),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// With all of its digits.
+fn exact<S: Serializer>(ts: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match ts {
+        Some(ts) => serializer.collect_str(ts),
         None => serializer.serialize_none(),
     }
 }

@@ -1,9 +1,10 @@
 //! What is wrong with the configuration of a point, facet by facet.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use crate::{ConvertCache, Fault, Id, Kind, Tag, Tags, Unit, Value};
+use crate::{ConvertCache, Fault, Id, Kind, PointSpec, Tag, Tags, Unit, Value};
 
 /// A side of a point that has an address of its own.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -117,6 +118,80 @@ impl<'a> TagCheck<'a> {
         Self { model, address: "Str", is_zone }
     }
 
+    /// The point that a record of tags describes, as Haxall keeps it: `dis`, `kind`, `unit`, the
+    /// addresses of this connector type, converts, `curCalibration`, `minVal`, `maxVal`, `writable`,
+    /// `curTracksWrite`, `disabled`; all other tags stay with it. What is wrong with it is a fault of
+    /// its facets, and what stands for it is the default.
+    pub fn point(
+        &self,
+        id: &Id,
+        tags: &Tags,
+        converts: &mut ConvertCache,
+    ) -> (PointSpec, FacetFaults) {
+        let faults = self.faults(id, tags, converts);
+        let text = |name: &str| match tags.get(name) {
+            Some(Tag::Value(Value::Str(text))) => Some(&**text),
+            _ => None,
+        };
+        let address = |facet: Facet| text(&self.address_tag(facet)).map(Box::<str>::from);
+        let number = |name: &str| match tags.get(name) {
+            Some(Tag::Value(Value::Number(number, _))) => Some(*number),
+            _ => None,
+        };
+        let marked = |name: &str| tags.get(name) == Some(&Tag::Marker);
+        let kind = text("kind").and_then(|kind| kind.parse().ok()).unwrap_or(Kind::Str);
+        let mut spec = PointSpec::new(id.clone(), kind);
+        spec.unit = text("unit").and_then(|unit| Unit::parse(unit).ok());
+        (spec.cur, spec.write) = (address(Facet::Cur), address(Facet::Write));
+        spec.disabled = marked("disabled");
+        let more = &mut *spec.more;
+        more.dis = text("dis").map(Into::into);
+        more.his = address(Facet::His);
+        more.cur_convert = text("curConvert").map(Into::into);
+        more.write_convert = text("writeConvert").map(Into::into);
+        more.his_convert = text("hisConvert").map(Into::into);
+        more.cur_calibration = match tags.get("curCalibration") {
+            Some(Tag::Value(value)) => Some(value.clone()),
+            _ => None,
+        };
+        (more.min, more.max) = (number("minVal"), number("maxVal"));
+        (more.writable, more.cur_tracks_write) = (marked("writable"), marked("curTracksWrite"));
+        more.tuning = text("connTuningRef").and_then(|id| id.parse().ok());
+        for (name, tag) in tags.iter().filter(|(name, _)| !self.is_known(name)) {
+            more.tags.set(name, tag.clone());
+        }
+        spec.more.trim();
+        (spec, faults)
+    }
+
+    fn address_tag(&self, facet: Facet) -> String {
+        let mut name = String::from(self.model);
+        name.push_str(facet.address_suffix());
+        name
+    }
+
+    /// Whether a tag has a place of its own in a [`PointSpec`].
+    fn is_known(&self, name: &str) -> bool {
+        const KNOWN: [&str; 15] = [
+            "id",
+            "dis",
+            "kind",
+            "unit",
+            "curConvert",
+            "writeConvert",
+            "hisConvert",
+            "curCalibration",
+            "minVal",
+            "maxVal",
+            "writable",
+            "curTracksWrite",
+            "connTuningRef",
+            "disabled",
+            "point",
+        ];
+        KNOWN.contains(&name) || Facet::ALL.iter().any(|facet| self.address_tag(*facet) == name)
+    }
+
     /// What is wrong with the tags of a point, in the words of Haxall.
     ///
     /// An address of the wrong kind, a convert that does not parse and a kind of which there is no
@@ -125,8 +200,7 @@ impl<'a> TagCheck<'a> {
     pub fn faults(&self, id: &Id, tags: &Tags, converts: &mut ConvertCache) -> FacetFaults {
         let mut faults = FacetFaults::default();
         let addressed = Facet::ALL.into_iter().filter(|facet| {
-            let mut name = String::from(self.model);
-            name.push_str(facet.address_suffix());
+            let name = self.address_tag(*facet);
             let Some(tag) = tags.get(&name) else { return false };
             if tag.kind_name() != self.address {
                 let (got, want) = (tag.kind_name(), self.address);
@@ -316,5 +390,39 @@ mod tests {
         let [cur, write, his] = faults(&[("kind", Value::str("DateTime"))]);
         assert_eq!((cur, write), (None, None));
         assert_eq!(his.as_deref(), Some("Unsupported 'kind' for his: DateTime"));
+    }
+
+    #[test]
+    fn a_record_becomes_a_point_with_the_faults_of_its_facets() {
+        let mut tags = Tags::new();
+        let text = |text: &str| Tag::Value(Value::str(text));
+        for (name, tag) in [
+            ("point", Tag::Marker),
+            ("dis", text("Zone temperature")),
+            ("kind", text("Number")),
+            ("unit", text("°C")),
+            ("modbusCur", text("400_001")),
+            ("modbusWrite", Tag::Value(Value::number(7.0))),
+            ("curConvert", text("* 0.1")),
+            ("minVal", Tag::Value(Value::number(15.0))),
+            ("writable", Tag::Marker),
+            ("zone", Tag::Marker),
+        ] {
+            tags.set(name, tag);
+        }
+        let check = TagCheck::new("modbus", |_| true);
+        let (spec, faults) =
+            check.point(&"p1".parse().unwrap(), &tags, &mut ConvertCache::default());
+        assert_eq!(
+            (spec.dis(), spec.kind, spec.unit),
+            ("Zone temperature", Kind::Number, Unit::parse("°C").ok())
+        );
+        assert_eq!((spec.cur.as_deref(), spec.write.as_deref()), (Some("400_001"), None));
+        assert_eq!((spec.more.min, spec.more.writable), (Some(15.0), true));
+        let rest: alloc::vec::Vec<_> = spec.more.tags.iter().map(|(name, _)| name).collect();
+        assert_eq!(rest, ["zone"]);
+        let write = faults.write.unwrap();
+        assert_eq!(write.message().as_ref(), "Invalid type for 'modbusWrite' [Number != Str]");
+        assert!(faults.cur.is_none());
     }
 }

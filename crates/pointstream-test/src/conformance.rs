@@ -144,6 +144,12 @@ async fn writes_come_back<D: Driver>(mut driver: D, points: &Points) {
             assert!(values[&write.key].same(&write.value), "{write:?} came back as {values:?}");
         }
     }
+    // Nobody wants anything of the points any more: released, or left as they are.
+    let releases: Vec<_> =
+        points.writes.iter().map(|write| Write::new(write.key, Value::Null)).collect();
+    check(driver.write(&releases, &mut into).await, "a write of null", 0);
+    let refused: Vec<_> = into.drain().collect();
+    assert_eq!(refused, [], "null is not refused");
     driver.close().await;
 }
 

@@ -4,8 +4,9 @@ use crate::Seed;
 
 /// The delay before the next attempt: doubling from a least to a greatest value, jittered.
 ///
-/// Each delay is drawn from the upper half of its step (`step / 2 ..= step`), so that many clients
-/// of one restarted server spread out, and none waits longer than the greatest value.
+/// The jitter is full (Brooker, *Exponential Backoff And Jitter*, AWS Architecture Blog, 2015): each
+/// delay is drawn from all of its step, so that many clients of one restarted server spread out as far
+/// as can be. None is below a tenth of the least step, nor above the greatest.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     min: Duration,
@@ -25,8 +26,7 @@ impl Backoff {
         let factor = 1u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         let step = self.min.saturating_mul(factor).min(self.max);
         self.failures = self.failures.saturating_add(1).min(32);
-        let half = step / 2;
-        step - self.seed.below(half)
+        step - self.seed.below(step - self.min / 10)
     }
 
     /// Forgets the failures: the next delay is of the first step again.
@@ -48,6 +48,8 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use super::*;
 
     fn backoff() -> Backoff {
@@ -60,7 +62,19 @@ mod tests {
         for step in [1, 2, 4, 8, 10, 10, 10] {
             let delay = backoff.on_failure();
             let step = Duration::from_secs(step);
-            assert!(delay > step / 2 && delay <= step, "{delay:?} outside the step {step:?}");
+            let least = Duration::from_millis(100);
+            assert!(delay > least && delay <= step, "{delay:?} outside the step {step:?}");
+        }
+    }
+
+    #[test]
+    fn delays_spread_over_all_of_the_step() {
+        let mut backoff = backoff();
+        let delays: Vec<_> = (0..1_000).map(|_| backoff.on_failure()).skip(10).collect();
+        for tenth in 0..10 {
+            let within = |delay: &&Duration| delay.as_secs() == tenth;
+            let count = delays.iter().filter(within).count();
+            assert!((60..140).contains(&count), "{count} of 990 in second {tenth}");
         }
     }
 

@@ -197,6 +197,8 @@ fn view(entry: &Entry) -> PointView {
     view.cur_status = cur.status;
     view.cur_err = cur.err.as_deref().map(str::to_owned);
     view.cur_ts = Some(cur.ts);
+    let sample = cur.sample();
+    (view.source_ts, view.server_ts) = (sample.source, sample.server);
     view.writable = spec.is_writable();
     (view.min, view.max, view.step) = (spec.more.min, spec.more.max, spec.more.step);
     if let Some(write) = write {

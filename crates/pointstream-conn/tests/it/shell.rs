@@ -1,13 +1,14 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pointstream_conn::{
-    AnyDriver, Changes, Clock, ConnConfig, ConnState, ConnView, Features, Follower, Handle,
-    NamedTuning, PointDef, Shell, WriteDone,
+    AnyDriver, Changes, Clock, ConnConfig, ConnState, ConnView, Driver, Features, Follower, Handle,
+    NamedTuning, OpError, PointDef, Readings, Shell, Write, WriteDone,
 };
 use pointstream_point::{
-    Cur, Fault, Kind, Level, PointKey, PointSpec, Status, Tuning, Value, WriteInfo,
+    Cur, Fault, Kind, Level, PointKey, PointSpec, Status, Tags, Tuning, Value, WriteInfo,
 };
 use pointstream_test::{FakeDevice, Mood};
 use tokio::sync::watch;
@@ -18,6 +19,13 @@ struct Seen {
     points: Mutex<BTreeMap<u32, Cur>>,
     conn: Mutex<ConnView>,
     version: watch::Sender<u64>,
+}
+
+impl Seen {
+    fn new() -> Self {
+        let (version, _) = watch::channel(0);
+        Self { points: Mutex::default(), conn: Mutex::default(), version }
+    }
 }
 
 impl Follower for Seen {
@@ -50,8 +58,7 @@ async fn bench(features: Features, configure: impl FnOnce(&mut ConnConfig)) -> B
     let device = FakeDevice::new();
     let mut config = ConnConfig::new("fake".parse().unwrap(), 1);
     configure(&mut config);
-    let (version, _) = watch::channel(0);
-    let seen = Arc::new(Seen { points: Mutex::default(), conn: Mutex::default(), version });
+    let seen = Arc::new(Seen::new());
     let driver = AnyDriver::new(device.driver(features));
     let (shell, handle) = Shell::new(config, driver, seen.clone(), Clock::start());
     let mut tasks = JoinSet::new();
@@ -221,4 +228,71 @@ async fn a_write_under_way_does_not_hold_up_the_end() {
     let (written, ended) = tokio::join!(writing, end);
     assert_eq!(written, Err(Fault::down("the connector has ended")));
     ended.unwrap().unwrap().unwrap();
+}
+
+/// A driver that hears something all the time, of points that there are and of others.
+struct Chatterbox {
+    heard: Arc<AtomicU64>,
+}
+
+impl Driver for Chatterbox {
+    fn features(&self) -> Features {
+        Features::NONE.with_watch().with_write()
+    }
+
+    async fn open(&mut self, _: &mut Readings) -> Result<(), OpError> {
+        Ok(())
+    }
+
+    async fn close(&mut self) {}
+
+    async fn ping(&mut self, _: &mut Readings) -> Result<Tags, OpError> {
+        Ok(Tags::new())
+    }
+
+    async fn watch(&mut self, _: &[PointKey], _: &mut Readings) -> Result<(), OpError> {
+        Ok(())
+    }
+
+    async fn write(&mut self, _: &[Write], _: &mut Readings) -> Result<(), OpError> {
+        Ok(())
+    }
+
+    async fn event(&mut self, into: &mut Readings) -> Result<(), OpError> {
+        let heard = self.heard.fetch_add(1, Ordering::Relaxed);
+        into.ok(key(0), Value::number(heard as f64));
+        for slot in 0..1_000 {
+            into.ok(PointKey { shard: 9, slot, generation: 9 }, Value::Null);
+            into.write_err(key(slot), Fault::permanent("nobody wrote that"));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_driver_that_floods_leaves_commands_their_turn() {
+    let heard = Arc::new(AtomicU64::new(0));
+    let driver = AnyDriver::new(Chatterbox { heard: Arc::clone(&heard) });
+    let (shell, handle) = Shell::new(
+        ConnConfig::new("flood".parse().unwrap(), 1),
+        driver,
+        Arc::new(Seen::new()),
+        Clock::start(),
+    );
+    let mut tasks = JoinSet::new();
+    tasks.spawn(shell.run());
+    let mut spec = PointSpec::new("p".parse().unwrap(), Kind::Number);
+    (spec.cur, spec.write) = (Some("a".into()), Some("a".into()));
+    let tuning = Arc::new(NamedTuning::new("t".parse().unwrap(), Tuning::default()));
+    handle.bind(vec![PointDef::new(key(0), Arc::new(spec), tuning)]).await;
+    handle.watch(vec![key(0)]).await;
+    while heard.load(Ordering::Relaxed) < 100 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..20 {
+        assert_eq!(handle.write(key(0), five()).await, Ok(WriteDone::Taken));
+    }
+    assert!(handle.stats().readings > 100);
+    drop(handle);
+    tasks.join_next().await.unwrap().unwrap();
 }

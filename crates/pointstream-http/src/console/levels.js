@@ -66,7 +66,7 @@ function paint(array) {
   const none = array.writeVal === null;
   cells.effective.textContent = none
     ? "No level has a value."
-    : `In effect: ${at.valDis || valueText(array.writeVal)}${unit} at ${at.levelDis}${status ? `, device ${status}` : ""}.`;
+    : `In effect: ${at.valDis || valueText(array.writeVal) + unit} at ${at.levelDis}${status ? `, device ${status}` : ""}.`;
   const known = array.levels.filter(({ val, who }) => val !== null || who);
   cells.rows.replaceChildren(...known.map((row) => line(row, row.level === array.writeLevel && !none, unit)));
   if (cells.level.childElementCount === 0) {
@@ -82,7 +82,7 @@ function line({ level, levelDis, val, valDis, who, expires }, inEffect, unit) {
   el.classList.toggle("effective", inEffect);
   const released = val === null;
   const left = expires === undefined ? "" : ` for ${Math.ceil(expires / 60)} min`;
-  for (const text of [levelDis, released ? "released" : `${valDis || valueText(val)}${unit}`, `${who ?? ""}${left}`]) {
+  for (const text of [levelDis, released ? "released" : valDis || valueText(val) + unit, `${who ?? ""}${left}`]) {
     el.append(Object.assign(document.createElement("td"), { textContent: text }));
   }
   const last = el.appendChild(document.createElement("td"));

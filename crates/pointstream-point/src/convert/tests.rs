@@ -331,7 +331,7 @@ fn parse_errors_name_the_column_and_what_is_expected() {
         ("strReplace(, a)", 12),
         ("strToBool(*, *)", 11),
         ("strToNumber(maybe)", 13),
-        ("thermistor(47k)", 12),
+        ("thermistor(48k)", 12),
         ("boolToNumber(1)", 1),
         ("boolToNumber(a, b)", 14),
         ("?:", 3),

@@ -69,7 +69,9 @@ impl Device {
         match self.mood {
             Mood::Gone => return lost("connection refused"),
             Mood::Silent => return lost("the operation took too long"),
-            Mood::Flaky if self.seed.next_u64() % 5 == 0 => return lost("connection reset"),
+            Mood::Flaky if self.seed.next_u64().is_multiple_of(5) => {
+                return lost("connection reset");
+            }
             _ => {}
         }
         match action {

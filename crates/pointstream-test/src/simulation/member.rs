@@ -220,8 +220,8 @@ impl Member {
             }
             _ => self.replace(now, slot),
         }
-        if self.seed.next_u64() % 20 == 0 {
-            let disabled = self.seed.next_u64() % 2 == 0;
+        if self.seed.next_u64().is_multiple_of(20) {
+            let disabled = self.seed.next_u64().is_multiple_of(2);
             self.machine.handle(now, Input::Disable(disabled));
         }
         self.device.value += 1.0;

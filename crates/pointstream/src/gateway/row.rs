@@ -1,8 +1,9 @@
-use pointstream_point::{Cur, Status, Unit, Value};
+use pointstream_point::{Cur, Status, Times, Unit, Value};
 use serde::{Serialize, Serializer};
 
 /// A point in a topic's document: `{"val":21.5,"unit":"°C","status":"ok","ts":"…"}`, with `err`
-/// when there is no value. `ts` is the time of the last change.
+/// when there is no value. `ts` is the time of the last change; `sourceTs` and `serverTs` stand beside
+/// it where the other side says when it took that value, to the nanosecond.
 #[derive(Serialize)]
 struct Row<'a> {
     val: &'a Value,
@@ -12,6 +13,10 @@ struct Row<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     err: Option<&'a str>,
     ts: Millis,
+    #[serde(rename = "sourceTs", skip_serializing_if = "Option::is_none")]
+    source: Option<Exact>,
+    #[serde(rename = "serverTs", skip_serializing_if = "Option::is_none")]
+    server: Option<Exact>,
 }
 
 /// A time in RFC 3339 with milliseconds, UTC.
@@ -23,10 +28,21 @@ impl Serialize for Millis {
     }
 }
 
+/// A time in RFC 3339 with all of its digits, UTC.
+struct Exact(jiff::Timestamp);
+
+impl Serialize for Exact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
 /// The row of a point as JSON text.
 pub(super) fn row(cur: &Cur, unit: Option<Unit>) -> String {
     let (val, status, err) = (&cur.val, cur.status, cur.err.as_deref());
-    let row = Row { val, unit, status, err, ts: Millis(cur.ts) };
+    let Times { source, server } = cur.times.as_deref().copied().unwrap_or_default();
+    let (source, server) = (source.map(Exact), server.map(Exact));
+    let row = Row { val, unit, status, err, ts: Millis(cur.ts), source, server };
     // Nothing in a row can fail to be JSON.
     serde_json::to_string(&row).unwrap_or_else(|_| "null".to_owned())
 }
@@ -47,5 +63,19 @@ mod tests {
         let expected =
             r#"{"val":null,"status":"down","err":"conn down","ts":"2026-11-22T20:00:00.123Z"}"#;
         assert_eq!(row(&cur, None), expected);
+    }
+
+    #[test]
+    fn the_times_of_the_other_side_are_shown_bit_for_bit() {
+        let mut cur = Cur::default();
+        (cur.status, cur.val) = (Status::Ok, Value::number(0.1));
+        let times =
+            ["2026-11-22T20:00:00.123456789Z", "2026-11-22T20:00:01Z"].map(|text| text.parse());
+        let [source, server] = times.map(Result::ok);
+        cur.times = Some(Box::new(Times { source, server }));
+        let row: serde_json::Value = serde_json::from_str(&row(&cur, None)).unwrap();
+        let back = |name: &str| row[name].as_str().and_then(|text| text.parse().ok());
+        assert_eq!((back("sourceTs"), back("serverTs")), (source, server));
+        assert_eq!(row["val"].as_f64(), Some(0.1));
     }
 }
