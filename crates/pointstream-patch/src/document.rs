@@ -2,11 +2,12 @@ use alloc::string::String;
 
 use crate::diff::Found;
 use crate::edits::Edits;
+use crate::handle::{Handle, Handles, Place};
 use crate::merge::write_merge;
-use crate::pointer::{Pointer, array_index};
+use crate::pointer::array_index;
 use crate::scan::Scanner;
 use crate::script::{OperationKind, Script};
-use crate::tape::{Kind, ROOT, Tape};
+use crate::tape::{Kind, ROOT, Tape, View};
 use crate::{Limits, Options, ParseError};
 
 /// A JSON document kept as the text that its producer wrote.
@@ -18,14 +19,15 @@ use crate::{Limits, Options, ParseError};
 /// gives it back with [`rest`](Self::rest), and the next update makes it anew.
 #[derive(Clone, Debug)]
 pub struct Document {
-    text: String,
+    pub(crate) text: String,
     /// The tape of the text, empty while the document rests.
-    tape: Tape,
+    pub(crate) tape: Tape,
     options: Options,
     /// What the tape and the text before were, for their memory.
-    spare: Tape,
-    spare_text: String,
-    scanner: Scanner,
+    pub(crate) spare: Tape,
+    pub(crate) spare_text: String,
+    pub(crate) scanner: Scanner,
+    pub(crate) handles: Handles,
 }
 
 impl Document {
@@ -44,6 +46,7 @@ impl Document {
             spare: Tape::default(),
             spare_text: String::new(),
             scanner: Scanner::default(),
+            handles: Handles::default(),
         })
     }
 
@@ -60,6 +63,7 @@ impl Document {
             Some(found) => found,
             None => self.reread(new)?,
         };
+        self.handles.follow(|_| None);
         Ok(self.change(found, merge))
     }
 
@@ -69,13 +73,14 @@ impl Document {
     }
 
     /// How many bytes the document takes in memory, its text included.
-    pub const fn memory(&self) -> usize {
-        let Self { text, tape, spare, spare_text, scanner, .. } = self;
+    pub fn memory(&self) -> usize {
+        let Self { text, tape, spare, spare_text, scanner, handles, .. } = self;
         let texts = text.capacity() + spare_text.capacity();
-        size_of::<Self>() + texts + tape.memory() + spare.memory() + scanner.memory()
+        let tapes = tape.memory() + spare.memory();
+        size_of::<Self>() + texts + tapes + scanner.memory() + handles.memory()
     }
 
-    /// Gives back everything but the text.
+    /// Gives back everything but the text and the handles.
     pub fn rest(&mut self) {
         self.tape = Tape::default();
         self.spare = Tape::default();
@@ -89,8 +94,8 @@ impl Document {
         &self.text
     }
 
-    /// The text of the value at `pointer`, if there is one.
-    pub fn get(&self, pointer: Pointer<'_>) -> Option<&str> {
+    /// The text of the value at a place, if there is one.
+    pub fn get<'p>(&self, place: impl Into<Place<'p>>) -> Option<&str> {
         let read;
         let tape = if self.tape.len() > 0 {
             &self.tape
@@ -99,31 +104,39 @@ impl Document {
             &read
         };
         let view = tape.view(&self.text);
-        let mut node = ROOT;
-        for token in pointer.tokens() {
+        let node = self.node(view, place.into())?;
+        Some(&self.text[view.start(node)..view.end(node)])
+    }
+
+    /// A handle of the value at a place, if there is one: the same as long as it lasts, so that there are
+    /// never more handles than values.
+    pub fn handle<'p>(&mut self, place: impl Into<Place<'p>>) -> Option<Handle> {
+        self.wake().ok()?;
+        let node = self.node(self.tape.view(&self.text), place.into())?;
+        Some(self.handles.of(node))
+    }
+
+    fn node(&self, view: View<'_>, place: Place<'_>) -> Option<u32> {
+        let mut node = match place.handle {
+            Some(handle) => self.handles.node(handle)?,
+            None => ROOT,
+        };
+        for token in place.pointer.tokens() {
             node = match view.kind(node) {
                 Kind::Object => view.member(node, &token)?,
                 Kind::Array => view.children(node).nth(array_index(&token).ok()?)?,
                 _ => return None,
             };
         }
-        Some(&self.text[view.start(node)..view.end(node)])
+        Some(node)
     }
 
     pub(crate) const fn limits(&self) -> Limits {
         self.options.limits
     }
 
-    /// Takes a text whatever it has to do with the one before.
-    pub(crate) fn replace(&mut self, text: String) -> Result<(), ParseError> {
-        self.spare.read(text.as_bytes(), &self.options.limits)?;
-        core::mem::swap(&mut self.tape, &mut self.spare);
-        self.text = text;
-        Ok(())
-    }
-
     /// Makes the tape anew if the document was resting.
-    fn wake(&mut self) -> Result<(), ParseError> {
+    pub(crate) fn wake(&mut self) -> Result<(), ParseError> {
         if self.tape.len() == 0 {
             self.tape.read(self.text.as_bytes(), &self.options.limits)?;
         }
@@ -132,7 +145,7 @@ impl Document {
 
     /// Takes the next text by what changed in it; does nothing if that cannot be done.
     fn scan(&mut self, new: &[u8]) -> Option<Found> {
-        let Self { text, tape, options, spare, spare_text, scanner } = self;
+        let Self { text, tape, options, spare, spare_text, scanner, .. } = self;
         let limits = &options.limits;
         if new.len() > limits.bytes_allowed() {
             return None;

@@ -67,6 +67,7 @@ mod diff;
 mod document;
 mod edits;
 mod error;
+mod handle;
 mod lexer;
 mod limits;
 mod merge;
@@ -88,6 +89,7 @@ pub use edits::Edits;
 #[cfg(feature = "serde_json")]
 pub use error::ValueError;
 pub use error::{OperationError, OperationErrorKind, ParseError, ParseErrorKind, PatchError};
+pub use handle::{Handle, Place};
 pub use limits::Limits;
 pub use merge::{merge_apply, merge_diff};
 pub use options::Options;

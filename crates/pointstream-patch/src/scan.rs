@@ -95,6 +95,25 @@ impl Scanner {
         found
     }
 
+    /// Makes the path to a value the writer's current one.
+    pub(crate) fn path_to(&mut self, view: View<'_>, node: u32) {
+        self.climb.clear();
+        let mut at = node;
+        while view.parent(at) != NONE {
+            self.climb.push(at);
+            at = view.parent(at);
+        }
+        let writer = &mut self.differ.writer;
+        writer.truncate_path(0);
+        while let Some(child) = self.climb.pop() {
+            if view.kind(view.parent(child)) == Kind::Array {
+                writer.push_index(view.index(child));
+            } else {
+                writer.push_key(view.key(child));
+            }
+        }
+    }
+
     pub(crate) const fn memory(&self) -> usize {
         self.differ.memory() + self.splices.memory() + self.reader.memory()
     }

@@ -80,9 +80,10 @@ impl Tape {
         self.spaced = false;
     }
 
-    /// How deep the document nests at most.
-    pub(crate) const fn depth(&self) -> u32 {
-        self.depth
+    /// Forgets the values from the `len`th on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.starts.truncate(len);
+        self.nodes.truncate(len);
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -109,6 +110,26 @@ impl Tape {
         };
         Self::parse(text.as_bytes(), &limits)
             .is_ok_and(|(tape, _)| tape.starts == self.starts && tape.nodes == self.nodes)
+    }
+
+    /// Appends a value that ends later.
+    pub(crate) fn open(&mut self, start: usize, parent: u32, key: u32) {
+        self.starts.push(start as u32);
+        self.nodes.push(Node { len: 0, size: 1, parent, key });
+    }
+
+    /// The value of a node ends, and with it all that is in it.
+    pub(crate) fn close(&mut self, node: u32, end: usize) {
+        let at = node as usize;
+        let (size, start) = (self.nodes.len() - at, self.starts[at] as usize);
+        self.nodes[at].size = size as u32;
+        self.nodes[at].len = (end - start) as u32;
+    }
+
+    /// Notes what the tape may hold besides: white space, and values as deep as this.
+    pub(crate) fn admit(&mut self, spaced: bool, depth: u32) {
+        self.spaced |= spaced;
+        self.depth = self.depth.max(depth);
     }
 
     /// Appends a subtree of another tape, as a child of `parent` whose text starts at `start`.
@@ -264,10 +285,13 @@ impl<'a> View<'a> {
 
     /// The member of an object whose key means `key`.
     pub(crate) fn member(self, object: u32, key: &str) -> Option<u32> {
-        self.children(object).find(|&member| {
-            let raw = self.key(member);
-            raw == key || raw.contains('\\') && decode(raw) == key
-        })
+        self.children(object).find(|&member| self.key_is(member, key))
+    }
+
+    /// Whether the key of a member means this.
+    pub(crate) fn key_is(self, member: u32, key: &str) -> bool {
+        let raw = self.key(member);
+        raw == key || raw.contains('\\') && decode(raw) == key
     }
 
     pub(crate) fn parent(self, node: u32) -> u32 {

@@ -106,6 +106,36 @@ impl Splices {
         true
     }
 
+    /// Values came from somewhere else than the next text: says where they stand in it.
+    pub(crate) fn place(&mut self) {
+        let mut delta = 0usize;
+        for edit in &mut self.edits {
+            let start = edit.old.start.wrapping_add(delta);
+            let len = edit.new.len();
+            delta = delta.wrapping_add(len).wrapping_sub(edit.old.len());
+            edit.new = start..start + len;
+        }
+    }
+
+    /// Where a node stands on the tape that was brought up to date; nowhere if it is gone.
+    pub(crate) fn place_of(&self, node: u32) -> Option<u32> {
+        let before = self.edits.partition_point(|edit| edit.node < node);
+        let within = before
+            .checked_sub(1)
+            .is_some_and(|at| node < self.edits[at].node + self.edits[at].removed);
+        if within {
+            return None;
+        }
+        let scalars = self.edits.iter().all(Edit::is_scalar);
+        Some(if scalars { node } else { map(&self.segments, node) })
+    }
+
+    /// How much longer the text becomes.
+    pub(crate) fn len_bytes_after(&self, len: usize) -> usize {
+        let fold = |len: usize, edit: &Edit| len + edit.new.len() - edit.old.len();
+        self.edits.iter().fold(len, fold)
+    }
+
     /// Brings the tape up to date.
     pub(crate) fn splice_tape(&mut self, tape: &mut Tape, spare: &mut Tape) {
         tape.spaced |= self.scratch.spaced;

@@ -5,6 +5,7 @@
 mod algebra;
 mod conformance;
 mod diff;
+mod edits;
 mod example;
 mod hostile;
 mod laws;
