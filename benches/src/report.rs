@@ -16,11 +16,14 @@ pub(crate) struct Settings {
     pub(crate) only: Option<String>,
     pub(crate) out: Option<PathBuf>,
     pub(crate) valgrind: bool,
+    /// What `benches/peers/peers.sh` wrote.
+    pub(crate) peers: Option<PathBuf>,
+    pub(crate) all: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { only: None, out: None, valgrind: true }
+        Self { only: None, out: None, valgrind: true, peers: None, all: false }
     }
 }
 
@@ -28,13 +31,15 @@ pub(crate) fn write(settings: &Settings) -> std::io::Result<()> {
     let folder = data_folder()?;
     let mut table = String::from(HEAD);
     let mut absent = Vec::new();
+    let peers = settings.peers.as_ref().map(std::fs::read_to_string).transpose()?;
+    let peers = peers.unwrap_or_default();
     for workload in workloads::all() {
         if settings.only.as_ref().is_some_and(|only| !workload.name.contains(only)) {
             continue;
         }
         match workload.make(&folder) {
             Some(pair) => {
-                let line = measure(&workload, &pair, &folder, settings)?;
+                let line = measure(&workload, &pair, &folder, settings, &peers)?;
                 print!("{line}");
                 table.push_str(&line);
             }
@@ -57,8 +62,9 @@ pub(crate) fn write(settings: &Settings) -> std::io::Result<()> {
     }
 }
 
-/// Writes the documents of each workload, and the patches without and with moves.
-pub(crate) fn write_patches(out: &Path) -> std::io::Result<()> {
+/// Writes the documents of each workload, and the patches without and with moves; documents that are
+/// large only if all are wanted.
+pub(crate) fn write_patches(out: &Path, all: bool) -> std::io::Result<()> {
     std::fs::create_dir_all(out)?;
     for workload in workloads::all() {
         let Some(pair) = workload.make(&data_folder()?) else {
@@ -66,7 +72,7 @@ pub(crate) fn write_patches(out: &Path) -> std::io::Result<()> {
             continue;
         };
         let deep = workload.name.starts_with("deep10k");
-        if deep || pair.new.len() > WRITTEN_MAX {
+        if deep || !all && pair.new.len() > WRITTEN_MAX {
             continue;
         }
         let write = |what: &str, text: &str| {
@@ -94,6 +100,7 @@ fn measure(
     pair: &Pair,
     folder: &Path,
     settings: &Settings,
+    peers: &str,
 ) -> std::io::Result<String> {
     let (old, new) = (folder.join("old.json"), folder.join("new.json"));
     std::fs::write(&old, &pair.old)?;
@@ -129,7 +136,7 @@ fn measure(
     };
     let floor = micros(Some(compare(pair)));
     Ok(format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
         workload.name,
         pair.new.len(),
         show(counts.0, |counts| counts.instructions),
@@ -143,8 +150,22 @@ fn measure(
         ours.len(),
         moved.len(),
         theirs.map_or_else(|| "–".into(), |patch| patch.len().to_string()),
+        best(peers, &workload.name, "plain") + " · " + &best(peers, &workload.name, "moves"),
         gzipped(&ours).map_or_else(|| "–".into(), |len| len.to_string()) + " · " + right,
     ))
+}
+
+/// The shortest patch that a peer made, with its name.
+fn best(peers: &str, workload: &str, kind: &str) -> String {
+    let patches = peers.lines().filter_map(|line| {
+        let mut fields = line.split(',');
+        let mut is = |wanted| fields.next() == Some(wanted);
+        let named = is(workload);
+        let peer = fields.next()?;
+        let len: usize = fields.next()?.parse().ok()?;
+        (named && fields.next() == Some(kind)).then_some((len, peer))
+    });
+    patches.min().map_or_else(|| "–".into(), |(len, peer)| format!("{len} ({peer})"))
 }
 
 /// The median of repeated updates there and back; there alone is counted.
@@ -214,13 +235,15 @@ From the bytes of the new text to the bytes of the patch, ready for the next tex
 and dropping. Instructions (callgrind) and calls of the allocator are of one update after one there and
 one back. Times are medians in microseconds on whatever machine ran this, beside the time that
 comparing two equal texts of that length takes; other work on the machine shows in them, not in the
-instructions. `moves` are the bytes with moves allowed. The last column is our patch after gzip -6, and
-whether crate json-patch makes the new document of the old one with both of our patches.
+instructions. `moves` are the bytes with moves allowed. `others` are the shortest patches of the differs in
+`benches/peers`, without and with moves, of those that came to a right end within 14 seconds. The last
+column is our patch after gzip -6, and whether crate json-patch makes the new document of the old one
+with both of our patches.
 
 Where a text changes its length in one place, its rest is moved by one long copy. Where the C library
 copies with a repeated string instruction, callgrind counts that byte by byte (`canada_leaf`): there the
 time tells more than the instructions.
 
-| workload | document B | instructions, ours | theirs | times fewer | allocations, ours | theirs | memcmp µs | ours µs | theirs µs | patch B, ours | moves | theirs | gzip B · right |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| workload | document B | instructions, ours | theirs | times fewer | allocations, ours | theirs | memcmp µs | ours µs | theirs µs | patch B, ours | moves | theirs | others | gzip B · right |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 ";

@@ -174,7 +174,11 @@ impl Differ {
         while self.frames.len() > bottom {
             let Some(frame) = self.frames.last_mut() else { break };
             self.writer.truncate_path(frame.path_len);
-            if self.writer.written_since(frame.start) >= frame.limit {
+            let ahead = match frame.trial {
+                Trial::Positional => frame.len_of(frame.pairs_end - frame.pairs_next),
+                _ => 0,
+            };
+            if self.writer.written_since(frame.start).saturating_add(ahead) >= frame.limit {
                 let frame = *frame;
                 if self.give_up(&frame) {
                     continue;

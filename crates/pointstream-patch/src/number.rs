@@ -52,6 +52,15 @@ impl PartialEq for Number<'_> {
     }
 }
 
+/// Whether two valid JSON numbers that are equal up to an offset are seen to differ there: where neither
+/// has an exponent, another digit at the same place is another value.
+pub(crate) fn part(a: &[u8], b: &[u8], at: usize) -> bool {
+    let digit = |number: &[u8]| number.get(at).is_some_and(u8::is_ascii_digit);
+    // An exponent's letter is above the digits, all else in a number is not.
+    let plain = |number: &[u8]| number.iter().fold(0, |most: u8, &byte| most.max(byte)) <= b'9';
+    digit(a) && digit(b) && plain(a) && plain(b)
+}
+
 /// Whether two valid JSON numbers are numerically equal.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     if a == b {
@@ -127,6 +136,19 @@ mod tests {
             for (a, b) in class.iter().flat_map(|a| class.iter().map(move |b| (a, b))) {
                 assert!(same(a, b), "{a} {b}");
             }
+        }
+    }
+
+    #[test]
+    fn numbers_that_part_at_a_digit_differ() {
+        for (a, b, at) in [("10.5", "10.6", 3), ("0.1", "1", 0), ("-12", "-102", 2), ("7", "8", 0)]
+        {
+            assert!(part(a.as_bytes(), b.as_bytes(), at) && !same(a, b), "{a} {b}");
+        }
+        for (a, b, at) in
+            [("10", "1e1", 1), ("1.0", "1", 1), ("100e1", "1000", 3), ("12e1", "120", 2)]
+        {
+            assert!(!part(a.as_bytes(), b.as_bytes(), at), "{a} {b}");
         }
     }
 

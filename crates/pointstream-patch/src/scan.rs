@@ -226,7 +226,7 @@ impl<'a> Scan<'a> {
         if !self.enter(parent)? {
             return Ok(());
         }
-        if !alike(old, node, text) {
+        if !alike(old, node, text, self.i - old.start(node)) {
             if self.identifies(node, parent) {
                 return self.align(old.parent(parent), parent);
             }
@@ -487,8 +487,8 @@ impl<'a> Scan<'a> {
         if old.after(array) == old.after(object) && old.index(object) == 0 {
             return false;
         }
-        let scalar = old.children(object).find(|&at| !old.kind(at).is_container());
-        scalar == Some(member) || NAMES.contains(&old.key(member))
+        let mut first = old.children(object);
+        first.find(|&at| !old.kind(at).is_container()) == Some(member) || is_name(old.key(member))
     }
 
     /// Reads the rest of a container from `first` on, whose text begins at `from` in the old text and
@@ -568,11 +568,13 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether a scalar has the value of this text.
-fn alike(old: View<'_>, node: u32, text: &str) -> bool {
+/// Whether a scalar has the value of this text, of which so many bytes are the same.
+fn alike(old: View<'_>, node: u32, text: &str, common: usize) -> bool {
     match old.kind(node) {
         Kind::Number => {
-            !text.starts_with(['"', 't', 'f', 'n']) && number::same(old.raw(node), text)
+            !text.starts_with(['"', 't', 'f', 'n'])
+                && !number::part(old.bytes(node), text.as_bytes(), common)
+                && number::same(old.raw(node), text)
         }
         Kind::String => text.starts_with('"') && same(old.string(node), &text[1..text.len() - 1]),
         _ => old.raw(node) == text,
@@ -584,5 +586,7 @@ const STREAK_MAX: u32 = 4;
 const HEAVY: u32 = 2;
 /// So much in an array of which half is rewritten.
 const SUSPECT_MIN: u32 = 2;
-/// Members that mostly tell elements apart, wherever they stand.
-const NAMES: [&str; 8] = ["id", "_id", "key", "uuid", "guid", "name", "code", "symbol"];
+/// Whether a member of this key mostly tells elements apart, wherever it stands.
+fn is_name(key: &str) -> bool {
+    matches!(key, "id" | "_id" | "key" | "uuid" | "guid" | "name" | "code" | "symbol")
+}

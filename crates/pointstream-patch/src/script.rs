@@ -203,6 +203,18 @@ impl OperationKind {
         }
     }
 
+    /// What an operation begins with behind another one, up to its first pointer.
+    const fn head(self) -> &'static str {
+        match self {
+            Self::Add => ",{\"op\":\"add\",\"path\":\"",
+            Self::Remove => ",{\"op\":\"remove\",\"path\":\"",
+            Self::Replace => ",{\"op\":\"replace\",\"path\":\"",
+            Self::Move => ",{\"op\":\"move\",\"from\":\"",
+            Self::Copy => ",{\"op\":\"copy\",\"from\":\"",
+            Self::Test => ",{\"op\":\"test\",\"path\":\"",
+        }
+    }
+
     const fn has_value(self) -> bool {
         matches!(self, Self::Add | Self::Replace | Self::Test)
     }
@@ -336,6 +348,9 @@ impl ScriptWriter {
     /// Appends a token to the current path, given as it stands between the quotes of a key.
     pub(crate) fn push_key(&mut self, raw: &str) {
         self.path.push('/');
+        if !needs_escape(raw.as_bytes()) {
+            return self.path.push_str(raw);
+        }
         if raw.contains('\\') {
             let mut token = String::new();
             crate::escape_token(&decode(raw), &mut token);
@@ -404,22 +419,21 @@ impl ScriptWriter {
             self.overflown = true;
             return;
         }
+        let head = kind.head();
         if text.is_empty() {
             text.reserve(self.expected.0);
             self.script.ops.reserve(self.expected.1);
+            text.push_str(&head[1..]);
         } else {
-            text.push(',');
+            text.push_str(head);
         }
-        text.push_str("{\"op\":\"");
-        text.push_str(kind.name());
         let from = from.map(|(len, index)| {
-            text.push_str("\",\"from\":\"");
             let start = text.len() as u32;
             text.push_str(&self.path[..len]);
             push_index(text, index);
+            text.push_str(PATH);
             start
         });
-        text.push_str("\",\"path\":\"");
         let path = text.len() as u32;
         text.push_str(&self.path);
         let path_end = text.len() as u32;
@@ -450,6 +464,22 @@ impl Op {
     fn places(&self) -> impl Iterator<Item = usize> {
         self.from.into_iter().chain([self.path]).map(|place| place as usize)
     }
+}
+
+/// Whether a raw key has anything that a pointer spells otherwise; eight bytes at a time.
+fn needs_escape(raw: &[u8]) -> bool {
+    let (words, rest) = raw.as_chunks::<8>();
+    words.iter().any(|word| {
+        let word = u64::from_le_bytes(*word);
+        has_byte(word, b'~') || has_byte(word, b'/') || has_byte(word, b'\\')
+    }) || rest.iter().any(|byte| matches!(byte, b'~' | b'/' | b'\\'))
+}
+
+/// Whether one of eight bytes is this one.
+const fn has_byte(word: u64, byte: u8) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zeros = word ^ (ONES * byte as u64);
+    zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
 }
 
 /// Appends a slash and an index.

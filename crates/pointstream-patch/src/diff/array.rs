@@ -61,14 +61,13 @@ impl Differ {
 
     /// What the operations by position take at least.
     pub(super) fn len_by_position(&self, old: View<'_>, new: View<'_>, frame: &Frame) -> usize {
-        let op_len = frame.path_len + OP_LEN_MIN;
         let olds = |first| old.siblings(first, frame.old);
         let changed = if frame.new == NONE {
             differing(old, olds(self.tail_first), new, self.tail_news.iter().copied())
         } else {
             differing(old, olds(frame.old + 1), new, new.children(frame.new))
         };
-        changed * op_len
+        frame.len_of(changed)
     }
 
     /// Compares the elements of a frame by their position.
@@ -301,6 +300,13 @@ impl Differ {
                 .is_ok_and(|at| unchanged(kept[at].0)),
         };
         (same && settled).then(|| self.array.count_before(self.array.new_slots[twin]))
+    }
+}
+
+impl Frame {
+    /// What so many children take at least if none of them is the same.
+    pub(super) const fn len_of(&self, children: usize) -> usize {
+        children * (self.path_len + OP_LEN_MIN)
     }
 }
 

@@ -53,7 +53,8 @@ impl TailReader {
         let close = if object { b'}' } else { b']' };
         let mut builder = Builder::new(region, &options.limits, scratch);
         builder.depth = rest.depth;
-        let mut expected = first;
+        // The old child that is expected, and the one that would be if the last one had not moved.
+        let (mut expected, mut instead) = (first, first);
         let mut any = first != container + 1;
         loop {
             builder.skip_whitespace();
@@ -70,9 +71,14 @@ impl TailReader {
             let origin = if object {
                 self.member(rest, &mut builder, expected, options)?
             } else {
-                self.element(rest, &mut builder, expected, options)?
+                self.element(rest, &mut builder, [expected, instead], options)?
             };
             if origin != NONE {
+                let near = origin == expected
+                    || expected < old.after(container) && origin == old.after(expected);
+                if !near {
+                    instead = expected;
+                }
                 expected = old.after(origin);
             }
         }
@@ -93,7 +99,7 @@ impl TailReader {
         &mut self,
         rest: &Rest<'_>,
         builder: &mut Builder<'_>,
-        expected: u32,
+        [expected, instead]: [u32; 2],
         options: &Options,
     ) -> Result<u32, Stop> {
         let Rest { old, container, region, .. } = *rest;
@@ -101,7 +107,8 @@ impl TailReader {
         let at = builder.lexer.pos();
         let place =
             Place { parent: NONE, index: rest.index + self.children.len() as u32, key_start: None };
-        for candidate in old.siblings(expected, container).take(2) {
+        let near = old.siblings(expected, container).take(2);
+        for candidate in near.chain(old.siblings(instead, container).take(2)) {
             if stands(old, candidate, &region[at..]) {
                 self.take(rest, builder, candidate, place.index);
                 return Ok(candidate);

@@ -85,7 +85,8 @@ impl Splices {
     pub(crate) fn splice_text(&self, text: &mut String, spare: &mut String, new: &[u8]) -> bool {
         let incoming: usize = self.edits.iter().map(|edit| edit.new.len()).sum();
         let kept_place = self.edits.iter().all(|edit| edit.delta() == 0);
-        if incoming <= IN_PLACE_MAX && (kept_place || self.edits.len() <= MOVES_MAX) {
+        let few = self.edits.len() <= MOVES_MAX && text.len() <= MOVED_MAX;
+        if incoming <= IN_PLACE_MAX && (kept_place || few) {
             for edit in self.edits.iter().rev() {
                 let Ok(part) = core::str::from_utf8(&new[edit.new.clone()]) else { return false };
                 text.replace_range(edit.old.clone(), part);
@@ -97,11 +98,11 @@ impl Splices {
         let mut done = 0;
         for edit in &self.edits {
             let Ok(part) = core::str::from_utf8(&new[edit.new.clone()]) else { return false };
-            spare.push_str(&text[done..edit.old.start]);
+            push_pieces(spare, &text[done..edit.old.start]);
             spare.push_str(part);
             done = edit.old.end;
         }
-        spare.push_str(&text[done..]);
+        push_pieces(spare, &text[done..]);
         core::mem::swap(text, spare);
         true
     }
@@ -191,6 +192,16 @@ impl Splices {
     }
 }
 
+/// Appends a text in pieces that the caches hold.
+fn push_pieces(out: &mut String, mut text: &str) {
+    while text.len() > PIECE_MAX {
+        let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE_MAX));
+        out.push_str(piece);
+        text = rest;
+    }
+    out.push_str(text);
+}
+
 fn shift(starts: &mut [u32], delta: u32) {
     if delta != 0 {
         for start in starts {
@@ -249,3 +260,7 @@ fn map(segments: &[(u32, u32)], node: u32) -> u32 {
 const IN_PLACE_MAX: usize = 4096;
 /// Each change of length moves the rest of the text; more than these are not made in place.
 const MOVES_MAX: usize = 2;
+/// A longer text is not moved in place: a copy beside it is made in pieces.
+const MOVED_MAX: usize = 1 << 20;
+/// Copies this short are made in vector registers; the string instruction that longer ones use starts slowly.
+const PIECE_MAX: usize = 4000;

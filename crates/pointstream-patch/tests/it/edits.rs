@@ -191,9 +191,9 @@ proptest! {
 #[test]
 fn thousands_of_edits_of_a_long_array_are_one_splice() {
     let mut model = Model::new(3_000);
-    for at in (0..3_000).step_by(3) {
-        let handle = model.document.handle(at(&format!("/rows/{at}"))).unwrap();
-        model.handles.push((handle, at));
+    for id in (0..3_000).step_by(3) {
+        let handle = model.document.handle(at(&format!("/rows/{id}"))).unwrap();
+        model.handles.push((handle, id));
     }
     let steps = [Step::InsertBefore, Step::Set(true), Step::Remove(false), Step::InsertAt];
     let mut random = 1usize;
