@@ -29,6 +29,8 @@ pub(crate) struct Differ {
     /// How many frames are trying the elements by position.
     trials: u32,
     cuts: Vec<Cut>,
+    /// Whether anything was moved or could be copied; then nothing says that it was not better left.
+    pub(crate) shifted: bool,
     /// The elements at the end of an array that [`run_tail`](Self::run_tail) compares.
     tail_first: u32,
     tail_index: u32,

@@ -150,7 +150,12 @@ impl Document {
         if new.len() > limits.bytes_allowed() {
             return None;
         }
-        let found = scanner.run(tape.view(text), new, options).ok()?;
+        let mut found = scanner.run(tape.view(text), new, options).ok()?;
+        if core::mem::take(&mut scanner.differ.shifted) {
+            let cut = scanner.differ.writer.cut_all();
+            let plain = scanner.run(tape.view(text), new, &options.without_shifts()).ok()?;
+            found = scanner.differ.writer.keep_shorter((&cut, found), plain);
+        }
         let fits = scanner.splices.len_after(tape) <= limits.nodes_max as usize;
         if !fits || !scanner.splices.splice_text(text, spare_text, new) {
             scanner.differ.writer.take();
@@ -168,7 +173,13 @@ impl Document {
     fn reread(&mut self, new: &[u8]) -> Result<Found, ParseError> {
         let Self { text, tape, options, spare, scanner, .. } = self;
         let new = spare.read(new, &options.limits)?;
-        let found = scanner.differ.run(tape.view(text), spare.view(new), options);
+        let differ = &mut scanner.differ;
+        let mut found = differ.run(tape.view(text), spare.view(new), options);
+        if core::mem::take(&mut differ.shifted) {
+            let cut = differ.writer.cut_all();
+            let plain = differ.run(tape.view(text), spare.view(new), &options.without_shifts());
+            found = differ.writer.keep_shorter((&cut, found), plain);
+        }
         text.clear();
         text.push_str(new);
         core::mem::swap(tape, spare);

@@ -3,6 +3,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::Pointer;
+use crate::diff::Found;
 use crate::string::{decode, encode};
 use crate::tape::View;
 
@@ -321,6 +322,22 @@ impl ScriptWriter {
         self.script.text.push_str(&cut.text);
         self.script.moved.push_str(&cut.moved);
         self.script.ops.extend_from_slice(&cut.ops);
+    }
+
+    /// Takes out everything, to be compared with what is written in its place.
+    pub(crate) fn cut_all(&mut self) -> Cut {
+        self.cut(Mark { text: 0, ops: 0, moved: 0 })
+    }
+
+    /// Puts back what was cut out unless what was written in its place is shorter.
+    pub(crate) fn keep_shorter(&mut self, (cut, before): (&Cut, Found), written: Found) -> Found {
+        let shorter = before == Found::Whole || self.script.text.len() < cut.text.len();
+        if written == Found::Operations && shorter {
+            return written;
+        }
+        self.rewind(Mark { text: 0, ops: 0, moved: 0 });
+        self.paste(cut);
+        before
     }
 
     pub(crate) fn path(&self) -> &str {

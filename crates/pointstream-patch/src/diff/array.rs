@@ -4,7 +4,7 @@ use super::{Differ, Frame, Trial};
 use crate::Options;
 use crate::bytes::{HashIndex, hash};
 use crate::script::{Mark, OperationKind};
-use crate::tape::{NONE, View};
+use crate::tape::{Kind, NONE, View};
 
 /// Working space for the operations of one array.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +51,7 @@ impl Differ {
             }
             let moves = self.array.news.iter().any(|fate| matches!(fate, Fate::Moved(_)));
             if moves || options.copies {
+                self.shifted = true;
                 self.write_by_slots(old, new, base, start, limit, options);
             } else {
                 self.write_in_order(old, new, base, start, limit, options);
@@ -129,7 +130,10 @@ impl Differ {
         let ends = (olds.len() as u32, news.len() as u32);
         if moves {
             for (b, &a) in aligner.partner.iter().enumerate() {
-                if a != NONE && news[b] == Fate::Single {
+                if a != NONE
+                    && news[b] == Fate::Single
+                    && is_worth_a_move(old, aligner.old[a as usize], new, aligner.new[b])
+                {
                     olds[a as usize] = Fate::Moved(b as u32);
                     news[b] = Fate::Moved(a);
                 }
@@ -310,6 +314,28 @@ impl Frame {
     }
 }
 
+/// Whether moving an element and changing what differs in it takes less than removing and adding it.
+fn is_worth_a_move(old: View<'_>, a: u32, new: View<'_>, b: u32) -> bool {
+    if old.bytes(a) == new.bytes(b) {
+        return true;
+    }
+    if old.kind(a) != new.kind(b) || !new.kind(b).is_container() {
+        return false;
+    }
+    let mut left = old.children(a);
+    let mut changes = 0;
+    for right in new.children(b) {
+        let same = left.next().is_some_and(|left| {
+            old.bytes(left) == new.bytes(right)
+                && (new.kind(b) == Kind::Array || old.key(left) == new.key(right))
+        });
+        if !same {
+            changes += CHANGE_LEN + new.bytes(right).len();
+        }
+    }
+    changes < new.bytes(b).len()
+}
+
 /// How many positions do not hold the same.
 fn differing(
     old: View<'_>,
@@ -327,6 +353,8 @@ fn differing(
     }
 }
 
+/// What a changed member takes besides its value, as a rule.
+const CHANGE_LEN: usize = 40;
 /// No operation is shorter, its path to the array apart.
 const OP_LEN_MIN: usize = r#",{"op":"remove","path":"/0"}"#.len();
 

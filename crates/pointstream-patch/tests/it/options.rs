@@ -78,6 +78,11 @@ proptest! {
         prop_assert!(same(&value(&ours), &pair.1), "{} gives {}", patch, ours);
         let theirs = apply_with_oracle(&pair.0, &patch);
         prop_assert!(same(&theirs, &pair.1), "{} gives {}", patch, theirs);
+        let mut plain = options.clone();
+        (plain.moves, plain.copies) = (false, false);
+        let without = diff_with(old.as_bytes(), new.as_bytes(), &plain).unwrap();
+        let without = patch_of(&without, &new);
+        prop_assert!(patch.len() <= without.len(), "{} is longer than {}", patch, without);
         if let Change::Script(script) = &change {
             for operation in script.operations() {
                 let allowed = match operation.kind() {
