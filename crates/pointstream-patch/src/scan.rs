@@ -556,7 +556,9 @@ impl<'a> Scan<'a> {
             limit: whole.saturating_sub(differ.writer.written_since(frame.start)),
         };
         let view = splices.scratch.view(text);
-        if differ.run_tail(old, view, &tail, self.options) == Found::Whole {
+        if reader.fresh_len(frame.path_len, self.options) >= tail.limit
+            || differ.run_tail(old, view, &tail, self.options) == Found::Whole
+        {
             differ.writer.rewind(frame.start);
             let text = core::str::from_utf8(&self.new[frame.new_start..end]).map_err(|_| Stop)?;
             let spaced = old.is_spaced() || splices.scratch.is_spaced();
