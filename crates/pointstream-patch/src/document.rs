@@ -3,7 +3,7 @@ use alloc::string::String;
 use crate::diff::Found;
 use crate::edits::Edits;
 use crate::handle::{Handle, Handles, Place};
-use crate::merge::write_merge;
+use crate::merge::{write_merge, write_scanned};
 use crate::pointer::array_index;
 use crate::scan::Scanner;
 use crate::script::{OperationKind, Script};
@@ -58,9 +58,8 @@ impl Document {
             return Ok(Change::Nothing);
         }
         self.wake()?;
-        let merge = if self.options.merge { self.merge(new)? } else { None };
-        let found = match self.scan(new) {
-            Some(found) => found,
+        let (found, merge) = match self.scan(new) {
+            Some(scanned) => scanned,
             None => self.reread(new)?,
         };
         self.handles.follow(|_| None);
@@ -144,7 +143,7 @@ impl Document {
     }
 
     /// Takes the next text by what changed in it; does nothing if that cannot be done.
-    fn scan(&mut self, new: &[u8]) -> Option<Found> {
+    fn scan(&mut self, new: &[u8]) -> Option<(Found, Option<String>)> {
         let Self { text, tape, options, spare, spare_text, scanner, .. } = self;
         let limits = &options.limits;
         if new.len() > limits.bytes_allowed() {
@@ -156,6 +155,12 @@ impl Document {
             let plain = scanner.run(tape.view(text), new, &options.without_shifts()).ok()?;
             found = scanner.differ.writer.keep_shorter((&cut, found), plain);
         }
+        let mut merge = None;
+        if options.merge && found != Found::Equal {
+            let mut patch = String::new();
+            let written = write_scanned(tape.view(text), new, &scanner.splices, &mut patch);
+            merge = written.then_some(patch);
+        }
         let fits = scanner.splices.len_after(tape) <= limits.nodes_max as usize;
         if !fits || !scanner.splices.splice_text(text, spare_text, new) {
             scanner.differ.writer.take();
@@ -166,11 +171,11 @@ impl Document {
             text.as_bytes() == new && tape.is_of(text),
             "the tape is not that of the text"
         );
-        Some(found)
+        Some((found, merge))
     }
 
     /// Takes the next text by reading all of it.
-    fn reread(&mut self, new: &[u8]) -> Result<Found, ParseError> {
+    fn reread(&mut self, new: &[u8]) -> Result<(Found, Option<String>), ParseError> {
         let Self { text, tape, options, spare, scanner, .. } = self;
         let new = spare.read(new, &options.limits)?;
         let differ = &mut scanner.differ;
@@ -180,18 +185,16 @@ impl Document {
             let plain = differ.run(tape.view(text), spare.view(new), &options.without_shifts());
             found = differ.writer.keep_shorter((&cut, found), plain);
         }
+        let mut merge = None;
+        if options.merge && found != Found::Equal {
+            let mut patch = String::new();
+            let written = write_merge(tape.view(text), spare.view(new), &mut patch);
+            merge = written.then_some(patch);
+        }
         text.clear();
         text.push_str(new);
         core::mem::swap(tape, spare);
-        Ok(found)
-    }
-
-    /// The merge patch to the next text, if there is one.
-    fn merge(&mut self, new: &[u8]) -> Result<Option<String>, ParseError> {
-        let new = self.spare.read(new, &self.options.limits)?;
-        let mut patch = String::new();
-        let written = write_merge(self.tape.view(&self.text), self.spare.view(new), &mut patch);
-        Ok(written.then_some(patch))
+        Ok((found, merge))
     }
 
     fn change(&mut self, found: Found, merge: Option<String>) -> Change {

@@ -34,8 +34,8 @@ pub struct Options {
     /// Whether what is removed or replaced is tested before, so that a patch is refused by a document
     /// that it was not made for.
     pub tests: bool,
-    /// Whether a script carries the merge patch (RFC 7396) as well. Then the next text is read as a
-    /// whole, and what a merge patch makes shorter than the text comes as a script.
+    /// Whether a script carries the merge patch (RFC 7396) as well, written from the same scan. Then what
+    /// a merge patch makes shorter than the text comes as a script.
     pub merge: bool,
     /// What hashes are seeded with. A secret one keeps strangers from making values that collide;
     /// without it they cost time within a bound, never a wrong patch.

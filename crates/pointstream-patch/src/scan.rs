@@ -571,7 +571,7 @@ impl<'a> Scan<'a> {
 }
 
 /// Whether a scalar has the value of this text, of which so many bytes are the same.
-fn alike(old: View<'_>, node: u32, text: &str, common: usize) -> bool {
+pub(crate) fn alike(old: View<'_>, node: u32, text: &str, common: usize) -> bool {
     match old.kind(node) {
         Kind::Number => {
             !text.starts_with(['"', 't', 'f', 'n'])

@@ -270,6 +270,18 @@ impl<'a> View<'a> {
         self.siblings(container + 1, container)
     }
 
+    /// The values that begin within a range of nodes and are in no other of them.
+    pub(crate) fn roots(self, nodes: core::ops::Range<u32>) -> impl Iterator<Item = u32> + 'a {
+        let mut at = nodes.start;
+        core::iter::from_fn(move || {
+            (at < nodes.end).then(|| {
+                let this = at;
+                at = self.after(this);
+                this
+            })
+        })
+    }
+
     /// The children of a container from `first` on.
     pub(crate) fn siblings(self, first: u32, container: u32) -> impl Iterator<Item = u32> + 'a {
         let end = self.after(container);

@@ -34,7 +34,7 @@ impl Edit {
         (self.new.end - self.new.start).wrapping_sub(old) as u32
     }
 
-    fn is_scalar(&self) -> bool {
+    pub(crate) fn is_scalar(&self) -> bool {
         self.removed == 0 && self.added.is_empty() && self.owner == self.node
     }
 
@@ -51,6 +51,10 @@ impl Splices {
 
     pub(crate) fn push(&mut self, edit: Edit) {
         self.edits.push(edit);
+    }
+
+    pub(crate) fn edits(&self) -> &[Edit] {
+        &self.edits
     }
 
     /// Forgets the edits from an offset of the old text on.
