@@ -1,12 +1,12 @@
 use alloc::string::String;
 
-use crate::diff::Found;
+use crate::diff::{Differ, Found};
 use crate::edits::Edits;
 use crate::handle::{Handle, Handles, Place};
 use crate::merge::{write_merge, write_scanned};
 use crate::pointer::array_index;
 use crate::scan::Scanner;
-use crate::script::{OperationKind, Script};
+use crate::script::{OperationKind, Script, ScriptWriter};
 use crate::tape::{Kind, ROOT, Tape, View};
 use crate::{Limits, Options, ParseError};
 
@@ -63,7 +63,8 @@ impl Document {
             None => self.reread(new)?,
         };
         self.handles.follow(|_| None);
-        Ok(self.change(found, merge))
+        let Self { text, tape, scanner, .. } = self;
+        Ok(change(&mut scanner.differ.writer, tape.view(text), found, merge))
     }
 
     /// Begins edits that are made together, without any comparison.
@@ -178,40 +179,52 @@ impl Document {
     fn reread(&mut self, new: &[u8]) -> Result<(Found, Option<String>), ParseError> {
         let Self { text, tape, options, spare, scanner, .. } = self;
         let new = spare.read(new, &options.limits)?;
-        let differ = &mut scanner.differ;
-        let mut found = differ.run(tape.view(text), spare.view(new), options);
-        if core::mem::take(&mut differ.shifted) {
-            let cut = differ.writer.cut_all();
-            let plain = differ.run(tape.view(text), spare.view(new), &options.without_shifts());
-            found = differ.writer.keep_shorter((&cut, found), plain);
-        }
-        let mut merge = None;
-        if options.merge && found != Found::Equal {
-            let mut patch = String::new();
-            let written = write_merge(tape.view(text), spare.view(new), &mut patch);
-            merge = written.then_some(patch);
-        }
+        let compared = run(&mut scanner.differ, tape.view(text), spare.view(new), options);
         text.clear();
         text.push_str(new);
         core::mem::swap(tape, spare);
-        Ok((found, merge))
+        Ok(compared)
     }
+}
 
-    fn change(&mut self, found: Found, merge: Option<String>) -> Change {
-        let Self { text, tape, scanner, .. } = self;
-        let writer = &mut scanner.differ.writer;
-        match found {
-            Found::Equal => return Change::Nothing,
-            Found::Operations => {}
-            Found::Whole if merge.as_ref().is_some_and(|merge| merge.len() < text.len()) => {
-                writer.write(OperationKind::Replace, tape.view(text), ROOT);
-            }
-            Found::Whole => return Change::Replacement,
-        }
-        let mut script = writer.take();
-        script.set_merge(merge);
-        Change::Script(script)
+/// What leads from one document to another whose tapes are at hand.
+#[cfg(feature = "serde_json")]
+pub(crate) fn compare(old: View<'_>, new: View<'_>, options: &Options) -> Change {
+    let mut differ = Differ::default();
+    let (found, merge) = run(&mut differ, old, new, options);
+    change(&mut differ.writer, new, found, merge)
+}
+
+fn run(
+    differ: &mut Differ,
+    old: View<'_>,
+    new: View<'_>,
+    options: &Options,
+) -> (Found, Option<String>) {
+    let mut found = differ.run(old, new, options);
+    if core::mem::take(&mut differ.shifted) {
+        let cut = differ.writer.cut_all();
+        let plain = differ.run(old, new, &options.without_shifts());
+        found = differ.writer.keep_shorter((&cut, found), plain);
     }
+    let mut patch = String::new();
+    let wanted = options.merge && found != Found::Equal;
+    let merge = (wanted && write_merge(old, new, &mut patch)).then_some(patch);
+    (found, merge)
+}
+
+fn change(writer: &mut ScriptWriter, new: View<'_>, found: Found, merge: Option<String>) -> Change {
+    match found {
+        Found::Equal => return Change::Nothing,
+        Found::Operations => {}
+        Found::Whole if merge.as_ref().is_some_and(|merge| merge.len() < new.text().len()) => {
+            writer.write(OperationKind::Replace, new, ROOT);
+        }
+        Found::Whole => return Change::Replacement,
+    }
+    let mut script = writer.take();
+    script.set_merge(merge);
+    Change::Script(script)
 }
 
 /// What happened to a document.
