@@ -212,6 +212,11 @@ impl<'a> Tree<'a> {
         }
     }
 
+    /// Whether there may be white space between tokens of what is written.
+    pub(super) const fn is_spaced(&self) -> bool {
+        self.document.is_spaced() || self.patch.is_spaced()
+    }
+
     /// Whether a cell has the value of a node of the patch.
     pub(super) fn equals(&self, cell: u32, node: u32) -> bool {
         let mut scratch = Vec::new();

@@ -6,7 +6,6 @@ mod algebra;
 mod conformance;
 mod diff;
 mod edits;
-mod example;
 mod hostile;
 mod laws;
 mod merge;
