@@ -12,4 +12,5 @@ mod merge;
 mod options;
 mod rows;
 mod support;
+mod traps;
 mod values;
