@@ -392,6 +392,15 @@ impl ScriptWriter {
         push_index(&mut self.path, index);
     }
 
+    /// Appends the place behind the last element, which has this index: whatever is shorter.
+    pub(crate) fn push_end(&mut self, index: u32) {
+        if index < 10 {
+            self.push_index(index);
+        } else {
+            self.path.push_str("/-");
+        }
+    }
+
     pub(crate) fn truncate_path(&mut self, len: usize) {
         self.path.truncate(len);
     }

@@ -15,6 +15,8 @@ pub(super) struct ArrayScratch {
     /// For each old and new element its place in the order of all that ever stands in the array.
     old_slots: Vec<u32>,
     new_slots: Vec<u32>,
+    /// How many places there are.
+    slots: u32,
     /// A Fenwick tree that counts the slots in which something stands.
     present: Vec<u32>,
     index: HashIndex,
@@ -105,7 +107,7 @@ impl Differ {
                 break;
             }
             self.writer.truncate_path(frame.path_len);
-            self.writer.push_index(new.index(b));
+            self.writer.push_end(new.index(b));
             self.writer.write(OperationKind::Add, new, b);
         }
         self.writer.truncate_path(frame.path_len);
@@ -198,8 +200,11 @@ impl Differ {
                 break;
             }
             match (self.array.olds.get(a).copied(), self.array.news.get(b).copied()) {
-                (_, Some(Fate::Single)) => {
-                    self.writer.push_index(base + b as u32);
+                (next, Some(Fate::Single)) => {
+                    match next {
+                        Some(_) => self.writer.push_index(base + b as u32),
+                        None => self.writer.push_end(base + b as u32),
+                    }
                     self.writer.write(OperationKind::Add, new, self.aligner.new[b]);
                     b += 1;
                 }
@@ -259,7 +264,11 @@ impl Differ {
                             self.writer.write_shift(kind, base + from, base + to, value);
                         }
                         None => {
-                            self.writer.push_index(base + to);
+                            if self.array.count_before(self.array.slots) == to + 1 {
+                                self.writer.push_end(base + to);
+                            } else {
+                                self.writer.push_index(base + to);
+                            }
                             self.writer.write(OperationKind::Add, new, node);
                         }
                     }
@@ -388,6 +397,7 @@ impl ArrayScratch {
             }
             slot += 1;
         }
+        self.slots = slot;
         self.present.clear();
         self.present.resize(slot as usize + 1, 0);
         for slot in standing {
