@@ -166,6 +166,9 @@ impl Differ {
         self.writer.memory()
             + self.pairs.capacity() * 8
             + self.frames.capacity() * size_of::<Frame>()
+            + self.cuts.capacity() * size_of::<Cut>()
+            + self.tail_news.capacity() * 4
+            + self.array.memory()
             + self.aligner.memory()
     }
 

@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use crate::diff::{Differ, Found};
@@ -27,7 +28,8 @@ pub struct Document {
     pub(crate) spare: Tape,
     pub(crate) spare_text: String,
     pub(crate) scanner: Scanner,
-    pub(crate) handles: Handles,
+    /// Boxed, since most documents have none.
+    pub(crate) handles: Box<Handles>,
 }
 
 impl Document {
@@ -46,7 +48,7 @@ impl Document {
             spare: Tape::default(),
             spare_text: String::new(),
             scanner: Scanner::default(),
-            handles: Handles::default(),
+            handles: Box::default(),
         })
     }
 

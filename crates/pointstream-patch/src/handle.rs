@@ -102,6 +102,6 @@ impl Handles {
 
     pub(crate) fn memory(&self) -> usize {
         let words = self.slots.capacity() * 2 + self.free.capacity() + self.by_node.len() * 4;
-        words * size_of::<u32>()
+        size_of::<Self>() + words * size_of::<u32>()
     }
 }

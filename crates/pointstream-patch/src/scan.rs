@@ -115,7 +115,8 @@ impl Scanner {
     }
 
     pub(crate) const fn memory(&self) -> usize {
-        self.differ.memory() + self.splices.memory() + self.reader.memory()
+        let own = self.frames.capacity() * size_of::<Frame>() + self.climb.capacity() * 4;
+        own + self.differ.memory() + self.splices.memory() + self.reader.memory()
     }
 }
 

@@ -509,19 +509,23 @@ const fn has_byte(word: u64, byte: u8) -> bool {
 }
 
 /// Appends a slash and an index.
-fn push_index(out: &mut String, mut index: u32) {
-    let mut digits = [0u8; 11];
+fn push_index(out: &mut String, index: u32) {
+    out.push('/');
+    push_integer(out, index.into());
+}
+
+/// Appends an integer.
+pub(crate) fn push_integer(out: &mut String, mut integer: u64) {
+    let mut digits = [0u8; 20];
     let mut at = digits.len();
     loop {
         at -= 1;
-        digits[at] = b'0' + (index % 10) as u8;
-        index /= 10;
-        if index == 0 {
+        digits[at] = b'0' + (integer % 10) as u8;
+        integer /= 10;
+        if integer == 0 {
             break;
         }
     }
-    at -= 1;
-    digits[at] = b'/';
     // Digits are always text.
     out.push_str(core::str::from_utf8(&digits[at..]).unwrap_or_default());
 }

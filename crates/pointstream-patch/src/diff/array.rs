@@ -368,6 +368,13 @@ const CHANGE_LEN: usize = 40;
 const OP_LEN_MIN: usize = r#",{"op":"remove","path":"/0"}"#.len();
 
 impl ArrayScratch {
+    pub(super) const fn memory(&self) -> usize {
+        let fates = self.olds.capacity() + self.news.capacity();
+        let slots = self.old_slots.capacity() + self.new_slots.capacity();
+        let words = slots + self.present.capacity();
+        fates * size_of::<Fate>() + words * 4 + self.index.memory()
+    }
+
     /// Gives every element its slot: between two that stay first what comes, then what goes.
     fn lay_out(&mut self) {
         self.old_slots.clear();

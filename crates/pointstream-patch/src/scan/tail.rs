@@ -106,7 +106,8 @@ impl TailReader {
     }
 
     pub(super) const fn memory(&self) -> usize {
-        self.children.capacity() * 8 + self.olds.capacity() * 4 + self.index.memory()
+        let words = self.olds.capacity() + self.strangers.capacity();
+        self.children.capacity() * 8 + words * 4 + self.index.memory()
     }
 
     /// How many bytes any script must hold at a path of this length: values that were nowhere before.

@@ -70,7 +70,8 @@ impl Splices {
     }
 
     pub(crate) const fn memory(&self) -> usize {
-        self.scratch.memory() + self.edits.capacity() * size_of::<Edit>()
+        let edits = self.edits.capacity() * size_of::<Edit>();
+        self.scratch.memory() + edits + self.segments.capacity() * 8
     }
 
     /// How many values the tape will hold.

@@ -4,6 +4,7 @@ use core::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use crate::script::push_integer;
 use crate::string::encode;
 use crate::tape::{NONE, Tape};
 use crate::{Limits, ParseError, ParseErrorKind};
@@ -106,8 +107,12 @@ fn write_scalar(value: &Value, text: &mut String) {
             encode(string, text);
             text.push('"');
         }
-        // Writing to a String cannot fail.
-        number => drop(write!(text, "{number}")),
+        Value::Number(number) => match number.as_u64() {
+            Some(integer) => push_integer(text, integer),
+            // Writing to a String cannot fail.
+            None => drop(write!(text, "{number}")),
+        },
+        Value::Array(_) | Value::Object(_) => {}
     }
 }
 

@@ -37,7 +37,7 @@ proptest::proptest! {
         let patch = crate::support::patch_of(&ours, &new.to_string());
         let whole = crate::support::replacement(&new.to_string());
         proptest::prop_assert!(patch.len() <= whole.len());
-        let mut value = old.clone();
+        let mut value = old;
         apply_value(&mut value, patch.as_bytes(), &Limits::default()).unwrap();
         proptest::prop_assert!(crate::support::same(&value, &new), "{}", patch);
     }
