@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Patches of the engine applied by others: fast-json-patch from npm, jsonpatch from PyPI.
+# Patches of the engine applied by others: crate json-patch, fast-json-patch from npm, jsonpatch from PyPI.
 . .ci/lib.sh
 
 python3 -c 'import ensurepip' 2>/dev/null || apt_install python3-venv
