@@ -1,4 +1,6 @@
-use pointstream_patch::{Change, Document, Limits, OperationKind, Options, apply, diff_with};
+use pointstream_patch::{
+    Change, Document, Limits, OperationKind, Options, Pointer, apply, diff_with,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -92,6 +94,43 @@ proptest! {
                     _ => true,
                 };
                 prop_assert!(allowed, "{}", patch);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn updates_and_edits_in_a_chain_are_as_good_as_single_diffs_whatever_the_options(
+        chain in prop::collection::vec((lists(), any::<bool>()), 1..12),
+        mut options in options(),
+        merge in any::<bool>(),
+    ) {
+        options.merge = merge;
+        let mut old = String::from("[]");
+        let mut document = Document::parse_with(old.as_bytes(), &options).unwrap();
+        for ((a, b), edited) in chain {
+            for new in [a.to_string(), b.to_string()] {
+                let change = document.update(new.as_bytes()).unwrap();
+                let single = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
+                prop_assert_eq!(document.text(), &new);
+                prop_assert_eq!(patch_of(&change, &new), patch_of(&single, &new));
+                let merged = |change: &Change| {
+                    let mut patch = String::new();
+                    let Change::Script(script) = change else { return None };
+                    script.render_merge_patch(Pointer::ROOT, &mut patch).then_some(patch)
+                };
+                prop_assert_eq!(merged(&change), merged(&single));
+                old = new;
+            }
+            if edited && b.is_object() {
+                let mut edits = document.edit();
+                edits.set(Pointer::parse("/seq").unwrap(), "[2]").unwrap();
+                edits.insert(Pointer::parse("/items/0").unwrap(), r#"{"id":99}"#).unwrap();
+                edits.commit().unwrap();
+                old = document.text().to_owned();
             }
         }
     }
