@@ -299,10 +299,10 @@ From the bytes of the new text to the bytes of the patch, ready for the next tex
 and dropping. Instructions (callgrind) and calls of the allocator are of one update after one there and
 one back. Times are medians in microseconds on whatever machine ran this, beside the time that
 comparing two equal texts of that length takes; other work on the machine shows in them, not in the
-instructions. `moves` are the bytes with moves allowed, `merge` those of the merge patch if there is one. `others` are the shortest patches of the differs in
-`benches/peers`, without and with moves, of those that came to a right end within 14 seconds. The last
-column is our patch after gzip -6, and whether crate json-patch makes the new document of the old one
-with both of our patches.
+instructions. `moves` are the bytes with moves allowed, `merge` those of the merge patch if there is
+one. `others` are the shortest patches of the differs in `benches/peers`, without and with moves, of those
+that came to a right end within 14 seconds. The last column is our patch after gzip -6, and whether crate
+json-patch makes the new document of the old one with both of our patches.
 
 | workload | document B | instructions, ours | theirs | times fewer | allocations, ours | theirs | memcmp µs | ours µs | theirs µs | patch B, ours | moves | merge | theirs | others | gzip B · right |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|

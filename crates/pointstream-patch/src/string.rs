@@ -29,6 +29,9 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
 /// Appends `text` as it stands between the quotes of a JSON string.
 pub(crate) fn encode(text: &str, out: &mut String) {
     let mut rest = text;
+    if plain_len(text.as_bytes()) == text.len() {
+        return out.push_str(text);
+    }
     loop {
         let plain = plain_len(rest.as_bytes());
         out.push_str(&rest[..plain]);
@@ -58,8 +61,11 @@ fn plain_len(bytes: &[u8]) -> usize {
         }
         at += 8;
     }
-    let special = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < 0x20;
-    bytes[at..].iter().position(special).map_or(bytes.len(), |rest| at + rest)
+    // The last bytes come with zeros behind them, which are special and mark the end.
+    let mut word = [0; 8];
+    let rest = &bytes[at..];
+    word[..rest.len()].copy_from_slice(rest);
+    at + (special_bytes(u64::from_le_bytes(word)).trailing_zeros() / 8) as usize
 }
 
 /// The character that a valid escape means, and the length of the escape.

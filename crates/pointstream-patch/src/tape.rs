@@ -51,6 +51,12 @@ impl Tape {
         Ok((tape, text))
     }
 
+    #[cfg(feature = "serde_json")]
+    pub(crate) fn with_capacity(len: usize) -> Self {
+        let (starts, nodes) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        Self { starts, nodes, ..Self::default() }
+    }
+
     /// Reads a whole text into this tape, keeping what it has allocated. After an error the tape holds
     /// nothing of use.
     pub(crate) fn read<'t>(

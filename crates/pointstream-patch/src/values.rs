@@ -21,8 +21,10 @@ pub fn diff_values(old: &Value, new: &Value, options: &Options) -> Result<Change
     if write::same(old, new) {
         return Ok(Change::Nothing);
     }
-    let (old, old_tape) = write::write(old, &options.limits)?;
-    let (new, new_tape) = write::write(new, &options.limits)?;
+    let (old, old_tape) = write::write(old, (0, 0), &options.limits)?;
+    // Mostly the next value is about as long.
+    let expected = (old.len() + old.len() / 16, old_tape.len() + old_tape.len() / 16);
+    let (new, new_tape) = write::write(new, expected, &options.limits)?;
     Ok(compare(old_tape.view(&old), new_tape.view(&new), options))
 }
 

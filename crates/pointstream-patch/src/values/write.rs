@@ -22,9 +22,15 @@ enum Rest<'v> {
     Members(<&'v Map<String, Value> as IntoIterator>::IntoIter),
 }
 
-/// Writes the text of a value together with its tape, so that it need not be read.
-pub(super) fn write(value: &Value, limits: &Limits) -> Result<(String, Tape), ParseError> {
-    let (mut text, mut tape) = (String::new(), Tape::default());
+/// Writes the text of a value together with its tape, so that it need not be read. So many bytes and nodes
+/// are expected.
+pub(super) fn write(
+    value: &Value,
+    expected: (usize, usize),
+    limits: &Limits,
+) -> Result<(String, Tape), ParseError> {
+    let mut text = String::with_capacity(expected.0);
+    let mut tape = Tape::with_capacity(expected.1);
     let mut open: Vec<Open<'_>> = Vec::new();
     begin(value, 0, &mut open, limits, &mut text, &mut tape)?;
     while let Some(container) = open.last_mut() {

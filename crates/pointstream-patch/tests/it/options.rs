@@ -217,7 +217,7 @@ fn a_document_at_rest_takes_less_and_goes_on() {
     document.rest();
     assert!(document.memory() < awake / 4);
     assert!(document.memory() < 2 * list(0).len());
-    let at = pointstream_patch::Pointer::parse("/3/id").unwrap();
+    let at = Pointer::parse("/3/id").unwrap();
     assert_eq!(document.get(at), Some("4"));
     let Ok(Change::Script(script)) = document.update(list(2).as_bytes()) else { panic!() };
     assert_eq!(script.len(), 2);
