@@ -98,6 +98,28 @@ try {
     return (await note.textContent()).trim();
   });
 
+  await check("the levels of a point are shown, written and released", async () => {
+    await row.locator(".levels").click();
+    const dialog = page.locator("#levels");
+    const inEffect = (text) => page.waitForFunction(
+      (wanted) => document.querySelector("#levels .effective").textContent.includes(wanted), text, { timeout: WAIT });
+    await inEffect("21.5");
+    await page.fill("#put-value input", "23");
+    await page.selectOption("#put-level", "8");
+    await page.selectOption("#put-time", "10min");
+    await dialog.locator(".put button").click();
+    await inEffect("at 8 (manual)");
+    await page.waitForFunction(
+      (id) => parseFloat(document.querySelector(`tr[data-id="${id}"] .val`).textContent) === 23, POINT, { timeout: WAIT });
+    await page.screenshot({ path: join(shots, "levels.png") });
+    await dialog.locator('tr[data-level="8"] button').click();
+    await inEffect("at 16");
+    await page.waitForFunction(
+      (id) => parseFloat(document.querySelector(`tr[data-id="${id}"] .val`).textContent) === 21.5, POINT, { timeout: WAIT });
+    await dialog.locator(".close button").click();
+    await dialog.waitFor({ state: "hidden", timeout: WAIT });
+  });
+
   await check("screenshot: desktop", () => shoot(page, "desktop"));
 
   await check("a phone of 360 x 740 needs no horizontal scroll", async () => {
@@ -107,7 +129,7 @@ try {
     await valuesShown(phone);
     await valueMoves(phone);
     await shoot(phone, "phone");
-    const box = phone.locator(`tr[data-id="${POINT}"] .box button`);
+    const box = phone.locator(`tr[data-id="${POINT}"] .box button[type="submit"]`);
     await box.scrollIntoViewIfNeeded({ timeout: WAIT });
     const { x, width } = await box.boundingBox();
     if (x < 0 || x + width > 360) throw new Error(`the write button lies at ${x} to ${x + width}`);
@@ -218,7 +240,7 @@ async function shownNumber(row) {
 
 async function writeBox(row, text) {
   await row.locator(".box input").fill(text);
-  await row.locator(".box button").click();
+  await row.locator('.box button[type="submit"]').click();
 }
 
 async function writeAndSee(page, row, number) {

@@ -31,6 +31,7 @@ pub const CONSOLE: &[StaticFile] = console! {
     "/format.js" "format.js" JS
     "/gateway.js" "gateway.js" JS
     "/icon.svg" "icon.svg" SVG
+    "/levels.js" "levels.js" JS
     "/meters.js" "meters.js" JS
     "/patch.js" "patch.js" JS
     "/table.js" "table.js" JS

@@ -63,7 +63,7 @@ impl Points {
     pub(crate) fn bind(&mut self, bindings: &[Binding], into: &mut Readings) {
         for binding in bindings {
             let cur = binding.cur.as_deref().map(|text| parse_cur(text, binding.kind));
-            let write = binding.write.as_deref().map(|text| parse_write(text, binding.kind));
+            let write = binding.write.as_deref().map(|text| parse_write(text, binding.write_kind));
             let cur = match cur {
                 Some(Err(fault)) => {
                     into.err(binding.key, fault);
@@ -218,20 +218,18 @@ pub(crate) fn span(address: &Address) -> Span {
     Span { table: address.table, start: address.start, count: address.count() }
 }
 
-fn parse_cur(text: &str, kind: Kind) -> Result<Address, Fault> {
+fn parse_cur(text: &str, kind: Option<Kind>) -> Result<Address, Fault> {
     let address: Address =
         text.parse().map_err(|error| Fault::permanent(format_args!("{error} (in {text:?})")))?;
     let wanted = if address.is_bool() { Kind::Bool } else { Kind::Number };
-    if kind == wanted {
-        return Ok(address);
-    }
+    let Some(kind) = kind.filter(|kind| *kind != wanted) else { return Ok(address) };
     let what = if address.is_bool() { "a bit" } else { "a number" };
     Err(Fault::permanent(format_args!(
         "{text} is {what}: the point's kind must be {wanted}, not {kind}"
     )))
 }
 
-fn parse_write(text: &str, kind: Kind) -> Result<Address, Fault> {
+fn parse_write(text: &str, kind: Option<Kind>) -> Result<Address, Fault> {
     let address = parse_cur(text, kind)?;
     if address.table.is_writable() {
         return Ok(address);

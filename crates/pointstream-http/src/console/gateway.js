@@ -64,10 +64,16 @@ export async function points() {
   return all;
 }
 
-export async function write(id, val) {
+/** Writes a level of a point: `{ val, level, who, duration }`, of which only `val` must be there. */
+export async function write(id, what) {
   const headers = { "Content-Type": "application/json" };
-  const body = JSON.stringify({ val });
+  const body = JSON.stringify(what);
   return request(`v1/points/${encodeURIComponent(id)}/write`, { method: "POST", headers, body });
+}
+
+/** The priority array of a point. */
+export async function levels(id) {
+  return request(`v1/points/${encodeURIComponent(id)}/write`);
 }
 
 /**

@@ -2,10 +2,14 @@
 // date and time. The gateway decides what it takes; the box shows what it said.
 
 import { write } from "./gateway.js";
+import { showLevels } from "./levels.js";
 
 const NOTE_SHOWN = 4000;
 
-/** A box for `point`: its form, the line for the answer, and `show`, which follows the live value. */
+/**
+ * A box for `point`: its form, the button to its levels, the line for the answer, and `show`, which
+ * follows the live value. The box writes level 16, the weakest but the default.
+ */
 export function writeBox(point) {
   const binary = point.kind === "Bool";
   const el = document.getElementById(binary ? "switch-template" : "write-template").content.firstElementChild.cloneNode(true);
@@ -35,14 +39,19 @@ export function writeBox(point) {
     say("pending", "Writing…");
     el.dataset.pending = "";
     try {
-      await write(point.id, val);
-      say("ok", "Written.");
+      const { body } = await write(point.id, { val, who: "console" });
+      say("ok", body.writeLevel === body.level ? "Written." : `Written, but level ${body.writeLevel} is in effect.`);
       if (input) input.value = "";
     } catch (error) {
       say("error", error.status ? error.message : "The gateway did not answer. The value may not be written.");
     }
     delete el.dataset.pending;
   });
+
+  const levels = Object.assign(document.createElement("button"), { type: "button", className: "levels", textContent: "Levels" });
+  levels.setAttribute("aria-label", `Levels of ${name}`);
+  levels.addEventListener("click", () => showLevels(point));
+  el.append(levels);
 
   const show = (val) => {
     live = val === true;
@@ -54,11 +63,11 @@ export function writeBox(point) {
   return { el, note, show };
 }
 
-function dressInput(input, button, point, name) {
+export function dressInput(input, button, point, name) {
   const { kind, min, max, step, unit } = point;
   const limits = [min, max].some((limit) => typeof limit === "number");
   input.setAttribute("aria-label", `New value for ${name}${unit ? ` in ${unit}` : ""}`);
-  button.setAttribute("aria-label", `Write ${name}`);
+  button?.setAttribute("aria-label", `Write ${name}`);
   if (kind === "Number") {
     input.type = "number";
     input.inputMode = "decimal";
@@ -75,7 +84,7 @@ function dressInput(input, button, point, name) {
 }
 
 /** What the user has entered, as the gateway takes it; `undefined` where it is not complete. */
-function inputValue(input, kind) {
+export function inputValue(input, kind) {
   if (kind === "Number") return Number.isNaN(input.valueAsNumber) ? undefined : input.valueAsNumber;
   if (kind !== "DateTime") return input.value;
   const at = new Date(input.value);

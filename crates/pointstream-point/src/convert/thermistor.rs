@@ -16,22 +16,26 @@ pub(super) enum Thermistor {
     K1_8,
     K2_2,
     K3,
+    K3_3,
     K10_2,
     K10_3,
     K20,
+    K47,
     K50,
     K100,
 }
 
 impl Thermistor {
     /// Every type.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::K1_8,
         Self::K2_2,
         Self::K3,
+        Self::K3_3,
         Self::K10_2,
         Self::K10_3,
         Self::K20,
+        Self::K47,
         Self::K50,
         Self::K100,
     ];
@@ -65,9 +69,11 @@ impl Thermistor {
             Self::K1_8 => "1.8k",
             Self::K2_2 => "2.2k",
             Self::K3 => "3k",
+            Self::K3_3 => "3.3k",
             Self::K10_2 => "10k-2",
             Self::K10_3 => "10k-3",
             Self::K20 => "20k",
+            Self::K47 => "47k",
             Self::K50 => "50k",
             Self::K100 => "100k",
         }
@@ -78,9 +84,11 @@ impl Thermistor {
             Self::K1_8 => table::K1_8,
             Self::K2_2 => table::K2_2,
             Self::K3 => table::K3,
+            Self::K3_3 => table::K3_3,
             Self::K10_2 => table::K10_2,
             Self::K10_3 => table::K10_3,
             Self::K20 => table::K20,
+            Self::K47 => table::K47,
             Self::K50 => table::K50,
             Self::K100 => table::K100,
         }
@@ -103,9 +111,11 @@ mod tests {
             (Thermistor::K1_8, 1800.0),
             (Thermistor::K2_2, 2252.0),
             (Thermistor::K3, 3000.0),
+            (Thermistor::K3_3, 3303.0),
             (Thermistor::K10_2, 10_000.0),
             (Thermistor::K10_3, 10_000.0),
             (Thermistor::K20, 20_001.0),
+            (Thermistor::K47, 46_998.0),
             (Thermistor::K50, 50_000.0),
             (Thermistor::K100, 100_000.0),
         ] {

@@ -1,0 +1,95 @@
+use core::time::Duration;
+
+use pointstream_conn::{Action, OpError, Outcome, Readings, Request};
+use pointstream_point::{Fault, PointKey, Tags, Value};
+use pointstream_time::Seed;
+
+/// How a simulated device behaves.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Mood {
+    #[default]
+    Well,
+    /// Every operation fails at once.
+    Gone,
+    /// Nothing is answered until the time limit of the operation.
+    Silent,
+    /// Every operation takes long.
+    Slow,
+    /// Some operations lose the session.
+    Flaky,
+}
+
+/// A device as its connector's machine meets it.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) mood: Mood,
+    pub(super) value: f64,
+    /// A point that it refuses.
+    pub(super) refuses: Option<PointKey>,
+    seed: Seed,
+}
+
+/// How many points a request has.
+const REQUEST_LEN: usize = 25;
+
+impl Device {
+    pub(super) fn new(seed: Seed) -> Self {
+        Self { mood: Mood::Well, value: 1.0, refuses: None, seed }
+    }
+
+    /// How long an operation takes; none for what never leaves the process.
+    pub(super) fn takes(&mut self, action: &Action, limit: Duration) -> Option<Duration> {
+        match action {
+            Action::Bind(_) | Action::Unbind(_) | Action::Plan(..) => None,
+            Action::Close => Some(Duration::from_millis(1)),
+            _ => Some(match self.mood {
+                Mood::Well | Mood::Flaky => Duration::from_millis(2 + self.seed.next_u64() % 20),
+                Mood::Gone => Duration::from_millis(50),
+                Mood::Silent => limit,
+                Mood::Slow => Duration::from_millis(500 + self.seed.next_u64() % 1500),
+            }),
+        }
+    }
+
+    /// What an operation comes to.
+    pub(super) fn answer(
+        &mut self,
+        action: &Action,
+        into: &mut Readings,
+    ) -> Result<Outcome, OpError> {
+        match action {
+            Action::Bind(_) | Action::Unbind(_) | Action::Close => return Ok(Outcome::None),
+            Action::Plan(keys, _) => {
+                let requests = keys.chunks(REQUEST_LEN).map(|keys| Request::new(keys, 0));
+                return Ok(Outcome::Plan(requests.collect()));
+            }
+            _ => {}
+        }
+        let lost = |text| Err(OpError::Session(Fault::down(text)));
+        match self.mood {
+            Mood::Gone => return lost("connection refused"),
+            Mood::Silent => return lost("the operation took too long"),
+            Mood::Flaky if self.seed.next_u64() % 5 == 0 => return lost("connection reset"),
+            _ => {}
+        }
+        match action {
+            Action::Ping => return Ok(Outcome::Ping(Tags::new())),
+            Action::Read(requests, _) => {
+                requests.iter().for_each(|request| self.read(&request.points, into));
+            }
+            Action::Watch(keys) => self.read(keys, into),
+            _ => {}
+        }
+        Ok(Outcome::None)
+    }
+
+    fn read(&self, keys: &[PointKey], into: &mut Readings) {
+        for &key in keys {
+            if self.refuses == Some(key) {
+                into.err(key, Fault::permanent("Illegal Data Address"));
+            } else {
+                into.ok(key, Value::number(self.value));
+            }
+        }
+    }
+}
