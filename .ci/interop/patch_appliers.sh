@@ -1,7 +1,7 @@
 #!/bin/sh
-# Patches of pointstream-patch applied by two appliers that others wrote (fast-json-patch in JavaScript,
-# jsonpatch in Python); the third, crate json-patch, is asked within the tests. Installs both into a
-# temporary folder. Needs cargo, npm with node, and python3 with venv.
+# Patches of pointstream-patch applied by three appliers that others wrote: crate json-patch while they are
+# written, fast-json-patch in JavaScript, jsonpatch in Python. Installs the latter into a temporary folder.
+# Needs cargo, npm with node, and python3 with venv.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)

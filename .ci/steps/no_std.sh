@@ -77,7 +77,7 @@ pub extern "C" fn layer_0(seconds: u64) -> usize {
 END
 
 targets=$(rustc --print sysroot)/lib/rustlib
-bare=$(find "$targets" -maxdepth 1 -name '*-none*' -printf '%f\n' | sort | head -n 1)
+bare=$(find "$targets" -maxdepth 1 -type d -name '*-none*' -printf '%f\n' | sort | head -n 1)
 build=(cargo build --quiet --manifest-path "$crate/Cargo.toml" --target-dir "$CI_WORK/no_std-target")
 if [ -n "$bare" ]; then
     build+=(--target "$bare")
@@ -91,5 +91,6 @@ find "$CI_WORK/no_std-target" -name 'liblayer_0.a' -printf 'built %f, %s bytes\n
 if "${build[@]}" --features with-std 2>"$CI_WORK/no_std.log"; then
     fail "with std it builds as well"
 fi
-grep -q "panic_impl" "$CI_WORK/no_std.log" || { cat "$CI_WORK/no_std.log"; fail "it fails otherwise"; }
+# On the host it has two panic handlers then; on a bare-metal target there is no std.
+grep -qE "panic_impl|can't find crate for .std." "$CI_WORK/no_std.log" || { cat "$CI_WORK/no_std.log"; fail "it fails otherwise"; }
 echo "with std it does not build, as it should"

@@ -1,14 +1,24 @@
 //! What is measured: from the bytes of a new text to the bytes of a patch, ready for the next text.
 
-use pointstream_patch::{Change, Document, Limits, Options};
+use pointstream_patch::{Change, Document, Limits, Options, diff_values};
 use serde_json::Value;
 
 use crate::generated::Pair;
 
 /// A side of the comparison that holds the old document.
 pub(crate) enum Engine {
-    Pointstream { document: Box<Document>, patch: String },
-    JsonPatch { document: Value },
+    Pointstream {
+        document: Box<Document>,
+        patch: String,
+    },
+    JsonPatch {
+        document: Value,
+    },
+    /// Both sides are values already; nothing but the comparison is measured, and the text of the patch.
+    Values {
+        pair: Box<[Value; 2]>,
+        ours: bool,
+    },
 }
 
 pub(crate) fn options(moves: bool) -> Options {
@@ -23,12 +33,26 @@ impl Engine {
     pub(crate) fn new(name: &str, old: &str) -> Option<Self> {
         match name {
             "json-patch" => Some(Self::JsonPatch { document: serde_json::from_str(old).ok()? }),
+            "values" | "json-patch-values" => {
+                let value: Value = serde_json::from_str(old).ok()?;
+                let pair = Box::new([value.clone(), value]);
+                Some(Self::Values { pair, ours: name == "values" })
+            }
             _ => {
                 let options = options(name == "moves");
                 let document = Document::parse_with(old.as_bytes(), &options).ok()?;
                 Some(Self::Pointstream { document: Box::new(document), patch: String::new() })
             }
         }
+    }
+
+    /// Makes ready what is not to be measured.
+    pub(crate) fn prepare(&mut self, new: &str) -> Option<()> {
+        if let Self::Values { pair, .. } = self {
+            pair.swap(0, 1);
+            pair[1] = serde_json::from_str(new).ok()?;
+        }
+        Some(())
     }
 
     /// Takes the next text and gives the patch.
@@ -48,6 +72,18 @@ impl Engine {
                 }
                 Some(patch.len())
             }
+            Self::Values { pair, ours: true } => {
+                let mut patch = String::new();
+                match diff_values(&pair[0], &pair[1], &options(false)).ok()? {
+                    Change::Script(script) => script.render_patch("", &mut patch),
+                    Change::Nothing | Change::Replacement => {}
+                }
+                Some(patch.len())
+            }
+            Self::Values { pair, ours: false } => {
+                let patch = json_patch::diff(&pair[0], &pair[1]);
+                Some(serde_json::to_string(&patch).ok()?.len())
+            }
             Self::JsonPatch { document } => {
                 let new: Value = serde_json::from_str(new).ok()?;
                 let patch = json_patch::diff(document, &new);
@@ -62,7 +98,7 @@ impl Engine {
         let len = self.measured_update(new)?;
         match self {
             Self::Pointstream { patch, .. } => Some(patch.clone()),
-            Self::JsonPatch { .. } => Some(" ".repeat(len)),
+            Self::JsonPatch { .. } | Self::Values { .. } => Some(" ".repeat(len)),
         }
     }
 }

@@ -5,7 +5,8 @@
 //! cargo run --release -p pointstream-benches -- report [--only NAME] [--out docs/BENCHMARKS.md]
 //! ```
 //!
-//! `patches FOLDER` writes the documents and the patches as files, for other appliers.
+//! `patches [--all] FOLDER` writes the documents and the patches as files, for other appliers, and for the
+//! other differs of `benches/peers/peers.sh`, whose results `report --peers FILE` takes up.
 //!
 //! Instructions and allocations need valgrind; without it these columns stay empty. The real documents
 //! come by `npm pack` into the folder that `POINTSTREAM_BENCH_DATA` names (`target/bench-data` if it is
@@ -46,6 +47,8 @@ fn run() -> Result<(), lexopt::Error> {
         match argument {
             Long("only") => settings.only = Some(parser.value()?.string()?),
             Long("out") => settings.out = Some(PathBuf::from(parser.value()?)),
+            Long("peers") => settings.peers = Some(PathBuf::from(parser.value()?)),
+            Long("all") => settings.all = true,
             Long("no-valgrind") => settings.valgrind = false,
             Value(value) if command.is_none() => command = Some(value.string()?),
             Value(value) => values.push(value.string()?),
@@ -54,13 +57,12 @@ fn run() -> Result<(), lexopt::Error> {
     }
     match (command.as_deref(), &*values) {
         (Some("report"), []) => report::write(&settings).map_err(|error| error.to_string().into()),
-        (Some("patches"), [folder]) => {
-            report::write_patches(folder.as_ref()).map_err(|error| error.to_string().into())
-        }
+        (Some("patches"), [folder]) => report::write_patches(folder.as_ref(), settings.all)
+            .map_err(|error| error.to_string().into()),
         (Some("once"), [engine, old, new]) => once(engine, old, new),
-        _ => {
-            Err("usage: report [--only NAME] [--out FILE] [--no-valgrind] | patches FOLDER".into())
-        }
+        _ => Err("usage: report [--only NAME] [--out FILE] [--peers FILE] [--no-valgrind] | \
+                 patches [--all] FOLDER"
+            .into()),
     }
 }
 
@@ -69,8 +71,11 @@ fn once(engine: &str, old: &str, new: &str) -> Result<(), lexopt::Error> {
     let read = |path: &str| std::fs::read_to_string(path).map_err(|error| error.to_string());
     let (old, new) = (read(old)?, read(new)?);
     let mut engine = Engine::new(engine, &old).ok_or("cannot be parsed")?;
-    engine.measured_update(&new);
-    engine.measured_update(&old);
+    for text in [&new, &old] {
+        engine.prepare(text);
+        engine.measured_update(text);
+    }
+    engine.prepare(&new);
     callgrind::counted(|| engine.measured_update(&new));
     Ok(())
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use pointstream_patch::merge_diff;
+
 use crate::callgrind::{self, Counts};
 use crate::engines::{Engine, verified};
 use crate::generated::Pair;
@@ -16,11 +18,14 @@ pub(crate) struct Settings {
     pub(crate) only: Option<String>,
     pub(crate) out: Option<PathBuf>,
     pub(crate) valgrind: bool,
+    /// What `benches/peers/peers.sh` wrote.
+    pub(crate) peers: Option<PathBuf>,
+    pub(crate) all: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { only: None, out: None, valgrind: true }
+        Self { only: None, out: None, valgrind: true, peers: None, all: false }
     }
 }
 
@@ -28,13 +33,15 @@ pub(crate) fn write(settings: &Settings) -> std::io::Result<()> {
     let folder = data_folder()?;
     let mut table = String::from(HEAD);
     let mut absent = Vec::new();
+    let peers = settings.peers.as_ref().map(std::fs::read_to_string).transpose()?;
+    let peers = peers.unwrap_or_default();
     for workload in workloads::all() {
         if settings.only.as_ref().is_some_and(|only| !workload.name.contains(only)) {
             continue;
         }
         match workload.make(&folder) {
             Some(pair) => {
-                let line = measure(&workload, &pair, &folder, settings)?;
+                let line = measure(&workload, &pair, &folder, settings, &peers)?;
                 print!("{line}");
                 table.push_str(&line);
             }
@@ -43,6 +50,11 @@ pub(crate) fn write(settings: &Settings) -> std::io::Result<()> {
                 absent.push(workload.name);
             }
         }
+    }
+    if settings.only.is_none() {
+        let lines = values(&folder)?;
+        print!("{lines}");
+        table.push_str(&lines);
     }
     if !absent.is_empty() {
         let _ = write!(
@@ -57,16 +69,18 @@ pub(crate) fn write(settings: &Settings) -> std::io::Result<()> {
     }
 }
 
-/// Writes the documents of each workload, and the patches without and with moves.
-pub(crate) fn write_patches(out: &Path) -> std::io::Result<()> {
+/// Writes the documents of each workload, and the patches without and with moves, which crate json-patch
+/// must apply; documents that are large only if all are wanted.
+pub(crate) fn write_patches(out: &Path, all: bool) -> std::io::Result<()> {
     std::fs::create_dir_all(out)?;
+    let mut count = 0;
     for workload in workloads::all() {
         let Some(pair) = workload.make(&data_folder()?) else {
             eprintln!("SKIPPED: the files of {} cannot be had", workload.name);
             continue;
         };
         let deep = workload.name.starts_with("deep10k");
-        if deep || pair.new.len() > WRITTEN_MAX {
+        if deep || !all && pair.new.len() > WRITTEN_MAX {
             continue;
         }
         let write = |what: &str, text: &str| {
@@ -76,9 +90,17 @@ pub(crate) fn write_patches(out: &Path) -> std::io::Result<()> {
         write("new", &pair.new)?;
         for (engine, what) in [("pointstream", "plain.patch"), ("moves", "moves.patch")] {
             let patch = Engine::new(engine, &pair.old).and_then(|mut it| it.patch(&pair.new));
-            write(what, &patch.unwrap_or_default())?;
+            let patch = patch.unwrap_or_default();
+            write(what, &patch)?;
+            if verified(&pair, &patch) != Some(true) {
+                let told =
+                    format!("{}: crate json-patch makes another document of it", workload.name);
+                return Err(std::io::Error::other(told));
+            }
+            count += 1;
         }
     }
+    println!("json-patch: {count} patches lead to equal values");
     Ok(())
 }
 
@@ -94,6 +116,7 @@ fn measure(
     pair: &Pair,
     folder: &Path,
     settings: &Settings,
+    peers: &str,
 ) -> std::io::Result<String> {
     let (old, new) = (folder.join("old.json"), folder.join("new.json"));
     std::fs::write(&old, &pair.old)?;
@@ -108,10 +131,9 @@ fn measure(
         (None, _) => "–",
         _ => "NO",
     };
-    let large = pair.new.len() > LARGE;
+    let merged = merge(pair).map_or_else(|| "–".into(), |patch| patch.len().to_string());
     let count = |engine: &str| {
-        let wanted = settings.valgrind && !(large && engine == "json-patch");
-        wanted.then(|| callgrind::count(engine, &old, &new, folder)).flatten()
+        settings.valgrind.then(|| callgrind::count(engine, &old, &new, folder)).flatten()
     };
     let counts = (count("pointstream"), theirs.as_ref().and_then(|_| count("json-patch")));
     let times = (time("pointstream", pair), time("json-patch", pair));
@@ -129,7 +151,7 @@ fn measure(
     };
     let floor = micros(Some(compare(pair)));
     Ok(format!(
-        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
+        "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
         workload.name,
         pair.new.len(),
         show(counts.0, |counts| counts.instructions),
@@ -142,9 +164,56 @@ fn measure(
         micros(times.1),
         ours.len(),
         moved.len(),
+        merged,
         theirs.map_or_else(|| "–".into(), |patch| patch.len().to_string()),
+        best(peers, &workload.name, "plain") + " · " + &best(peers, &workload.name, "moves"),
         gzipped(&ours).map_or_else(|| "–".into(), |len| len.to_string()) + " · " + right,
     ))
+}
+
+/// The comparison of values that were read before, which no text comes into.
+fn values(folder: &Path) -> std::io::Result<String> {
+    let mut table = String::from(VALUES_HEAD);
+    let (old, new) = (folder.join("old.json"), folder.join("new.json"));
+    for workload in workloads::all() {
+        let Some(pair) = workload.make(folder).filter(|_| COMPARED.contains(&&*workload.name))
+        else {
+            continue;
+        };
+        std::fs::write(&old, &pair.old)?;
+        std::fs::write(&new, &pair.new)?;
+        let count = |engine: &str| {
+            let counts = callgrind::count(engine, &old, &new, folder);
+            counts.map_or_else(|| "–".into(), |counts| counts.instructions.to_string())
+        };
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} |",
+            workload.name,
+            count("values"),
+            count("json-patch-values")
+        );
+    }
+    Ok(table)
+}
+
+/// The merge patch, if there is one.
+fn merge(pair: &Pair) -> Option<String> {
+    let limits = crate::engines::options(false).limits;
+    merge_diff(pair.old.as_bytes(), pair.new.as_bytes(), &limits).ok()?
+}
+
+/// The shortest patch that a peer made, with its name.
+fn best(peers: &str, workload: &str, kind: &str) -> String {
+    let patches = peers.lines().filter_map(|line| {
+        let mut fields = line.split(',');
+        let mut is = |wanted| fields.next() == Some(wanted);
+        let named = is(workload);
+        let peer = fields.next()?;
+        let len: usize = fields.next()?.parse().ok()?;
+        (named && fields.next() == Some(kind)).then_some((len, peer))
+    });
+    patches.min().map_or_else(|| "–".into(), |(len, peer)| format!("{len} ({peer})"))
 }
 
 /// The median of repeated updates there and back; there alone is counted.
@@ -198,29 +267,43 @@ fn gzipped(text: &str) -> Option<usize> {
     Some(output.stdout.len())
 }
 
-/// Documents beyond this take callgrind too long to be read as trees.
-const LARGE: usize = 4_000_000;
+/// Between which values the comparison of values is counted.
+const COMPARED: [&str; 6] = [
+    "quotes100_10pct",
+    "quotes100_100pct",
+    "telemetry1000_10pct",
+    "news50_ins3",
+    "config_leaf",
+    "nums10k_window10",
+];
 /// Documents beyond this are not worth the time of slow appliers.
 const WRITTEN_MAX: usize = 1_000_000;
 const BUDGET: Duration = Duration::from_millis(80);
 
+const VALUES_HEAD: &str = "
+Between two `serde_json::Value`s that are there already, with the text of the patch, in instructions
+(`diff_values`, and `json_patch::diff` with serializing):
+
+| workload | ours | theirs |
+|---|---|---|
+";
+
 const HEAD: &str = "\
 # What a patch costs
 
-Written by `cargo run --release -p pointstream-benches -- report --out docs/BENCHMARKS.md`.
+Written by `cargo run --release -p pointstream-benches -- report --peers FILE --out docs/BENCHMARKS.md`,
+where `benches/peers/peers.sh` wrote the file.
 
 From the bytes of the new text to the bytes of the patch, ready for the next text: ours is
 `Document::update` and `render_patch`, theirs is crate json-patch with parsing, comparing, serializing
 and dropping. Instructions (callgrind) and calls of the allocator are of one update after one there and
 one back. Times are medians in microseconds on whatever machine ran this, beside the time that
 comparing two equal texts of that length takes; other work on the machine shows in them, not in the
-instructions. `moves` are the bytes with moves allowed. The last column is our patch after gzip -6, and
-whether crate json-patch makes the new document of the old one with both of our patches.
+instructions. `moves` are the bytes with moves allowed, `merge` those of the merge patch if there is
+one. `others` are the shortest patches of the differs in `benches/peers`, without and with moves, of those
+that came to a right end within 14 seconds. The last column is our patch after gzip -6, and whether crate
+json-patch makes the new document of the old one with both of our patches.
 
-Where a text changes its length in one place, its rest is moved by one long copy. Where the C library
-copies with a repeated string instruction, callgrind counts that byte by byte (`canada_leaf`): there the
-time tells more than the instructions.
-
-| workload | document B | instructions, ours | theirs | times fewer | allocations, ours | theirs | memcmp µs | ours µs | theirs µs | patch B, ours | moves | theirs | gzip B · right |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+| workload | document B | instructions, ours | theirs | times fewer | allocations, ours | theirs | memcmp µs | ours µs | theirs µs | patch B, ours | moves | merge | theirs | others | gzip B · right |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 ";

@@ -1,7 +1,11 @@
-//! The gateway as a process: its command line, its signals, its configuration while it runs.
+//! The examples as processes: the gateway's command line, its signals, its configuration while it runs,
+//! and what `json_patch` answers.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "it/json_patch.rs"]
+mod json_patch;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,5 @@
 mod compose;
+mod edit;
 mod invert;
 mod operation;
 mod tree;
@@ -8,9 +9,12 @@ use alloc::string::{String, ToString};
 pub use self::compose::compose;
 pub use self::invert::invert;
 
+pub(crate) use self::edit::{Step, carry_out};
+pub(crate) use self::tree::Run;
+
 use self::invert::Inverse;
 use self::operation::{Action, Operation};
-use self::tree::Tree;
+use self::tree::{TOP, Tree};
 use crate::pointer::{Pointer, PointerErrorKind};
 use crate::tape::{Kind, ROOT, Tape, View};
 use crate::{Limits, OperationError, OperationErrorKind, ParseError, ParseErrorKind, PatchError};
@@ -35,15 +39,7 @@ fn run(
     if patch.kind(ROOT) != Kind::Array {
         return Err(PatchError::NotAnArray);
     }
-    let mut patcher = Patcher {
-        patch,
-        tree: Tree::new(tape.view(text), patch),
-        limits,
-        copied: 0,
-        depth_bound: tape.depth() as usize,
-        nodes_bound: tape.len() + patch_tape.len(),
-        inverse,
-    };
+    let mut patcher = Patcher::new(tape.view(text), patch, limits, inverse);
     for (index, node) in patch.children(ROOT).enumerate() {
         if index >= limits.ops_max as usize {
             return Err(PatchError::Operations);
@@ -67,20 +63,29 @@ struct Patcher<'a> {
     inverse: Option<&'a mut Inverse>,
 }
 
-impl Patcher<'_> {
+impl<'a> Patcher<'a> {
+    fn new(
+        document: View<'a>,
+        patch: View<'a>,
+        limits: &'a Limits,
+        inverse: Option<&'a mut Inverse>,
+    ) -> Self {
+        Self {
+            patch,
+            tree: Tree::new(document, patch),
+            limits,
+            copied: 0,
+            depth_bound: document.depth() as usize,
+            nodes_bound: document.tape().len() + patch.tape().len(),
+            inverse,
+        }
+    }
+
     fn apply(&mut self, index: usize, node: u32) -> Result<(), PatchError> {
         let operation = Operation::read(self.patch, node).map_err(|error| {
             PatchError::Operation(OperationError::new(index, error.kind, error.pointer))
         })?;
-        let fail = |failed: Failed| {
-            let pointer = match failed.end {
-                End::From => operation.from.as_deref(),
-                End::Path => Some(&*operation.path),
-            };
-            let pointer = pointer.unwrap_or_default().to_string();
-            PatchError::Operation(OperationError::new(index, failed.kind, pointer))
-        };
-        self.carry_out(&operation).map_err(fail)
+        self.carry_out(&operation).map_err(|failed| failed.of(index, &operation))
     }
 
     fn carry_out(&mut self, operation: &Operation<'_>) -> Result<(), Failed> {
@@ -158,7 +163,7 @@ impl Patcher<'_> {
     fn finish(self) -> Result<String, PatchError> {
         let mut text = String::new();
         let max = self.limits.bytes_allowed();
-        if !self.tree.write(self.tree.root(), max, &mut text) {
+        if !self.tree.write(TOP, max, &mut text) {
             return Err(PatchError::Result(ParseError::new(ParseErrorKind::Bytes, max)));
         }
         // Where the result could have more levels or values than allowed, it is read.
@@ -184,6 +189,15 @@ enum End {
 impl Failed {
     const fn at_path(kind: OperationErrorKind) -> Self {
         Self { kind, end: End::Path }
+    }
+
+    fn of(self, index: usize, operation: &Operation<'_>) -> PatchError {
+        let pointer = match self.end {
+            End::From => operation.from.as_deref(),
+            End::Path => Some(&*operation.path),
+        };
+        let pointer = pointer.unwrap_or_default().to_string();
+        PatchError::Operation(OperationError::new(index, self.kind, pointer))
     }
 
     const fn at_from(kind: OperationErrorKind) -> Self {

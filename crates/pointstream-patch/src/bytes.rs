@@ -159,4 +159,14 @@ mod tests {
         );
         assert_eq!(index.find(6), None);
     }
+
+    #[test]
+    fn hashes_made_to_fall_into_one_place_are_left_out_beyond_a_bound() {
+        let mut index = HashIndex::default();
+        index.fill((0..1_000).map(|at| at << 40));
+        for at in 0..1_000u32 {
+            let found = index.find(u64::from(at) << 40);
+            assert_eq!(found, (at < PROBES_MAX as u32).then_some(at));
+        }
+    }
 }

@@ -29,6 +29,8 @@ pub(crate) struct Differ {
     /// How many frames are trying the elements by position.
     trials: u32,
     cuts: Vec<Cut>,
+    /// Whether anything was moved or could be copied; then nothing says that it was not better left.
+    pub(crate) shifted: bool,
     /// The elements at the end of an array that [`run_tail`](Self::run_tail) compares.
     tail_first: u32,
     tail_index: u32,
@@ -164,6 +166,9 @@ impl Differ {
         self.writer.memory()
             + self.pairs.capacity() * 8
             + self.frames.capacity() * size_of::<Frame>()
+            + self.cuts.capacity() * size_of::<Cut>()
+            + self.tail_news.capacity() * 4
+            + self.array.memory()
             + self.aligner.memory()
     }
 
@@ -174,7 +179,11 @@ impl Differ {
         while self.frames.len() > bottom {
             let Some(frame) = self.frames.last_mut() else { break };
             self.writer.truncate_path(frame.path_len);
-            if self.writer.written_since(frame.start) >= frame.limit {
+            let ahead = match frame.trial {
+                Trial::Positional => frame.len_of(frame.pairs_end - frame.pairs_next),
+                _ => 0,
+            };
+            if self.writer.written_since(frame.start).saturating_add(ahead) >= frame.limit {
                 let frame = *frame;
                 if self.give_up(&frame) {
                     continue;

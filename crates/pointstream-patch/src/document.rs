@@ -1,12 +1,14 @@
+use alloc::boxed::Box;
 use alloc::string::String;
 
-use crate::diff::Found;
+use crate::diff::{Differ, Found};
 use crate::edits::Edits;
-use crate::merge::write_merge;
-use crate::pointer::{Pointer, array_index};
+use crate::handle::{Handle, Handles, Place};
+use crate::merge::{write_merge, write_scanned};
+use crate::pointer::array_index;
 use crate::scan::Scanner;
-use crate::script::{OperationKind, Script};
-use crate::tape::{Kind, ROOT, Tape};
+use crate::script::{OperationKind, Script, ScriptWriter};
+use crate::tape::{Kind, ROOT, Tape, View};
 use crate::{Limits, Options, ParseError};
 
 /// A JSON document kept as the text that its producer wrote.
@@ -18,14 +20,16 @@ use crate::{Limits, Options, ParseError};
 /// gives it back with [`rest`](Self::rest), and the next update makes it anew.
 #[derive(Clone, Debug)]
 pub struct Document {
-    text: String,
+    pub(crate) text: String,
     /// The tape of the text, empty while the document rests.
-    tape: Tape,
+    pub(crate) tape: Tape,
     options: Options,
     /// What the tape and the text before were, for their memory.
-    spare: Tape,
-    spare_text: String,
-    scanner: Scanner,
+    pub(crate) spare: Tape,
+    pub(crate) spare_text: String,
+    pub(crate) scanner: Scanner,
+    /// Boxed, since most documents have none.
+    pub(crate) handles: Box<Handles>,
 }
 
 impl Document {
@@ -44,6 +48,7 @@ impl Document {
             spare: Tape::default(),
             spare_text: String::new(),
             scanner: Scanner::default(),
+            handles: Box::default(),
         })
     }
 
@@ -55,12 +60,13 @@ impl Document {
             return Ok(Change::Nothing);
         }
         self.wake()?;
-        let merge = if self.options.merge { self.merge(new)? } else { None };
-        let found = match self.scan(new) {
-            Some(found) => found,
+        let (found, merge) = match self.scan(new) {
+            Some(scanned) => scanned,
             None => self.reread(new)?,
         };
-        Ok(self.change(found, merge))
+        self.handles.follow(|_| None);
+        let Self { text, tape, scanner, .. } = self;
+        Ok(change(&mut scanner.differ.writer, tape.view(text), found, merge))
     }
 
     /// Begins edits that are made together, without any comparison.
@@ -69,13 +75,14 @@ impl Document {
     }
 
     /// How many bytes the document takes in memory, its text included.
-    pub const fn memory(&self) -> usize {
-        let Self { text, tape, spare, spare_text, scanner, .. } = self;
+    pub fn memory(&self) -> usize {
+        let Self { text, tape, spare, spare_text, scanner, handles, .. } = self;
         let texts = text.capacity() + spare_text.capacity();
-        size_of::<Self>() + texts + tape.memory() + spare.memory() + scanner.memory()
+        let tapes = tape.memory() + spare.memory();
+        size_of::<Self>() + texts + tapes + scanner.memory() + handles.memory()
     }
 
-    /// Gives back everything but the text.
+    /// Gives back everything but the text and the handles.
     pub fn rest(&mut self) {
         self.tape = Tape::default();
         self.spare = Tape::default();
@@ -89,8 +96,8 @@ impl Document {
         &self.text
     }
 
-    /// The text of the value at `pointer`, if there is one.
-    pub fn get(&self, pointer: Pointer<'_>) -> Option<&str> {
+    /// The text of the value at a place, if there is one.
+    pub fn get<'p>(&self, place: impl Into<Place<'p>>) -> Option<&str> {
         let read;
         let tape = if self.tape.len() > 0 {
             &self.tape
@@ -99,31 +106,39 @@ impl Document {
             &read
         };
         let view = tape.view(&self.text);
-        let mut node = ROOT;
-        for token in pointer.tokens() {
+        let node = self.node(view, place.into())?;
+        Some(&self.text[view.start(node)..view.end(node)])
+    }
+
+    /// A handle of the value at a place, if there is one: the same as long as it lasts, so that there are
+    /// never more handles than values.
+    pub fn handle<'p>(&mut self, place: impl Into<Place<'p>>) -> Option<Handle> {
+        self.wake().ok()?;
+        let node = self.node(self.tape.view(&self.text), place.into())?;
+        Some(self.handles.of(node))
+    }
+
+    fn node(&self, view: View<'_>, place: Place<'_>) -> Option<u32> {
+        let mut node = match place.handle {
+            Some(handle) => self.handles.node(handle)?,
+            None => ROOT,
+        };
+        for token in place.pointer.tokens() {
             node = match view.kind(node) {
                 Kind::Object => view.member(node, &token)?,
                 Kind::Array => view.children(node).nth(array_index(&token).ok()?)?,
                 _ => return None,
             };
         }
-        Some(&self.text[view.start(node)..view.end(node)])
+        Some(node)
     }
 
     pub(crate) const fn limits(&self) -> Limits {
         self.options.limits
     }
 
-    /// Takes a text whatever it has to do with the one before.
-    pub(crate) fn replace(&mut self, text: String) -> Result<(), ParseError> {
-        self.spare.read(text.as_bytes(), &self.options.limits)?;
-        core::mem::swap(&mut self.tape, &mut self.spare);
-        self.text = text;
-        Ok(())
-    }
-
     /// Makes the tape anew if the document was resting.
-    fn wake(&mut self) -> Result<(), ParseError> {
+    pub(crate) fn wake(&mut self) -> Result<(), ParseError> {
         if self.tape.len() == 0 {
             self.tape.read(self.text.as_bytes(), &self.options.limits)?;
         }
@@ -131,13 +146,24 @@ impl Document {
     }
 
     /// Takes the next text by what changed in it; does nothing if that cannot be done.
-    fn scan(&mut self, new: &[u8]) -> Option<Found> {
-        let Self { text, tape, options, spare, spare_text, scanner } = self;
+    fn scan(&mut self, new: &[u8]) -> Option<(Found, Option<String>)> {
+        let Self { text, tape, options, spare, spare_text, scanner, .. } = self;
         let limits = &options.limits;
         if new.len() > limits.bytes_allowed() {
             return None;
         }
-        let found = scanner.run(tape.view(text), new, options).ok()?;
+        let mut found = scanner.run(tape.view(text), new, options).ok()?;
+        if core::mem::take(&mut scanner.differ.shifted) {
+            let cut = scanner.differ.writer.cut_all();
+            let plain = scanner.run(tape.view(text), new, &options.without_shifts()).ok()?;
+            found = scanner.differ.writer.keep_shorter((&cut, found), plain);
+        }
+        let mut merge = None;
+        if options.merge && found != Found::Equal {
+            let mut patch = String::new();
+            let written = write_scanned(tape.view(text), new, &scanner.splices, &mut patch);
+            merge = written.then_some(patch);
+        }
         let fits = scanner.splices.len_after(tape) <= limits.nodes_max as usize;
         if !fits || !scanner.splices.splice_text(text, spare_text, new) {
             scanner.differ.writer.take();
@@ -148,43 +174,59 @@ impl Document {
             text.as_bytes() == new && tape.is_of(text),
             "the tape is not that of the text"
         );
-        Some(found)
+        Some((found, merge))
     }
 
     /// Takes the next text by reading all of it.
-    fn reread(&mut self, new: &[u8]) -> Result<Found, ParseError> {
+    fn reread(&mut self, new: &[u8]) -> Result<(Found, Option<String>), ParseError> {
         let Self { text, tape, options, spare, scanner, .. } = self;
         let new = spare.read(new, &options.limits)?;
-        let found = scanner.differ.run(tape.view(text), spare.view(new), options);
+        let compared = run(&mut scanner.differ, tape.view(text), spare.view(new), options);
         text.clear();
         text.push_str(new);
         core::mem::swap(tape, spare);
-        Ok(found)
+        Ok(compared)
     }
+}
 
-    /// The merge patch to the next text, if there is one.
-    fn merge(&mut self, new: &[u8]) -> Result<Option<String>, ParseError> {
-        let new = self.spare.read(new, &self.options.limits)?;
-        let mut patch = String::new();
-        let written = write_merge(self.tape.view(&self.text), self.spare.view(new), &mut patch);
-        Ok(written.then_some(patch))
+/// What leads from one document to another whose tapes are at hand.
+#[cfg(feature = "serde_json")]
+pub(crate) fn compare(old: View<'_>, new: View<'_>, options: &Options) -> Change {
+    let mut differ = Differ::default();
+    let (found, merge) = run(&mut differ, old, new, options);
+    change(&mut differ.writer, new, found, merge)
+}
+
+fn run(
+    differ: &mut Differ,
+    old: View<'_>,
+    new: View<'_>,
+    options: &Options,
+) -> (Found, Option<String>) {
+    let mut found = differ.run(old, new, options);
+    if core::mem::take(&mut differ.shifted) {
+        let cut = differ.writer.cut_all();
+        let plain = differ.run(old, new, &options.without_shifts());
+        found = differ.writer.keep_shorter((&cut, found), plain);
     }
+    let mut patch = String::new();
+    let wanted = options.merge && found != Found::Equal;
+    let merge = (wanted && write_merge(old, new, &mut patch)).then_some(patch);
+    (found, merge)
+}
 
-    fn change(&mut self, found: Found, merge: Option<String>) -> Change {
-        let Self { text, tape, scanner, .. } = self;
-        let writer = &mut scanner.differ.writer;
-        match found {
-            Found::Equal => return Change::Nothing,
-            Found::Operations => {}
-            Found::Whole if merge.as_ref().is_some_and(|merge| merge.len() < text.len()) => {
-                writer.write(OperationKind::Replace, tape.view(text), ROOT);
-            }
-            Found::Whole => return Change::Replacement,
+fn change(writer: &mut ScriptWriter, new: View<'_>, found: Found, merge: Option<String>) -> Change {
+    match found {
+        Found::Equal => return Change::Nothing,
+        Found::Operations => {}
+        Found::Whole if merge.as_ref().is_some_and(|merge| merge.len() < new.text().len()) => {
+            writer.write(OperationKind::Replace, new, ROOT);
         }
-        let mut script = writer.take();
-        script.set_merge(merge);
-        Change::Script(script)
+        Found::Whole => return Change::Replacement,
     }
+    let mut script = writer.take();
+    script.set_merge(merge);
+    Change::Script(script)
 }
 
 /// What happened to a document.

@@ -155,6 +155,9 @@ pub enum OperationErrorKind {
     /// A pointer is malformed.
     #[error("malformed pointer: {0}")]
     Pointer(crate::PointerErrorKind),
+    /// A handle has ended: its value was removed, or is in something that was set.
+    #[error("the value of the handle is gone")]
+    Gone,
     /// A token is no index of an array.
     #[error("not an array index")]
     Index,

@@ -205,7 +205,7 @@ impl<'a> Lexer<'a> {
 
 /// Marks, in the high bit of its byte, the first byte that ends a plain run within a string; marks
 /// above the first one may be false.
-const fn special_bytes(word: u64) -> u64 {
+pub(crate) const fn special_bytes(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let quote = word ^ (ONES * 0x22);

@@ -4,8 +4,9 @@
 //! tree of values. [`Document::update`] takes the next text and answers with a [`Change`]: nothing,
 //! a [`Script`] that is rendered as a JSON Patch (RFC 6902) under any path prefix, or a
 //! replacement where a patch would not be smaller. [`diff`] does the same for two texts at hand,
-//! [`apply`] applies a patch, and [`Rows`] is an object whose members are edited by handle, so that
-//! its operations come without any diff.
+//! [`apply`] applies a patch. Who knows what changed says it: [`Document::edit`] makes edits by pointer or
+//! by [`Handle`], and [`Rows`] is an object whose members are edited by handle; their operations come
+//! without any diff.
 //!
 //! ```
 //! use pointstream_patch::{Change, Limits, apply, diff};
@@ -25,30 +26,47 @@
 //!
 //! # What is decided where the standards leave room
 //!
-//! - **Equality is by value.** `1`, `1.0` and `1e0` are equal, `-0` is `0`, integers beyond 2^64 keep
-//!   all their digits, the order of members is nothing. Numbers are written as the producer spelled
-//!   them. A number whose exponent has more than eighteen digits equals only its own spelling.
-//! - **Documents are validated completely**: UTF-8, grammar, depth. A duplicate key, a lone
-//!   surrogate, a byte order mark and trailing bytes are errors.
-//! - **`remove` of the whole document** leaves `null`. `move` onto itself changes nothing, `move` into
-//!   its own child is an error.
-//! - **Array indices** have no leading zero and no sign; `-` is the place behind the last element and
-//!   so a target of `add`, `move` and `copy` only.
-//! - **Copies are bounded**: all values that the `copy` operations of one patch copy may together be
-//!   as long as a document may be.
-//! - A patch cannot restore the order of members, so texts of two sides may differ where their values
-//!   do not.
+//! Each of these has a test of its own in `tests/it/traps.rs`.
 //!
-//! - **A merge patch** cannot set a member to null and replaces arrays as a whole: where a null would be
-//!   needed there is none.
-//! - **What others read.** JavaScript writes `-0` as `0` and keeps integers up to 2^53, crate serde_json
-//!   those up to 2^64 and compares what is beyond as floats: a patch carries the digits as they came, and
-//!   it is for the reader to keep them. A digest of a document is over one side's text, never compared
-//!   with what another side makes of its own values.
-//! - **White space** between tokens is left out of the values of a patch, so that a patch is one line.
+//! Numbers
+//! - **Equality is by value.** `1`, `1.0` and `1e0` are equal, `-0` is `0`; integers and fractions of any
+//!   length are compared as decimals and never rounded. Numbers are written as the producer spelled them. A
+//!   number whose exponent has more than eighteen digits equals only its own spelling.
 //! - **NaN and infinities** are not JSON and refused. Text that was made from a number by other means
 //!   than [shortest round trip](https://docs.rs/serde_json) may differ in its last digit from one
 //!   publication to the next: that is a change.
+//! - **What others read.** JavaScript writes `-0` as `0` and keeps integers up to 2^53, crate serde_json
+//!   those up to 2^64 and compares what is beyond as floats: a patch carries the digits as they came, and
+//!   it is for the reader to keep them. Between `serde_json::Value`s numbers are those that it kept.
+//!
+//! Documents
+//! - **Documents are validated completely**: UTF-8, grammar, depth. A key that comes twice is an error, in
+//!   the first document, in what changes and in a patch; so are half a surrogate pair, a byte order mark
+//!   and trailing bytes.
+//! - **The order of members is no change**, and a patch cannot restore it: texts of two sides may differ
+//!   where their values do not. The document's own text is the producer's latest. A digest of a document is
+//!   over one side's text, never compared with what another side makes of its own values.
+//! - **White space** between tokens is left out of the values of a patch, so that a patch is one line and
+//!   can be framed as one.
+//!
+//! Pointers
+//! - `~1` is resolved before `~0`; a `~` before anything else is an error. Escapes of JSON strings in keys
+//!   are resolved before those of pointers. The empty key is `/`.
+//! - **Array indices** have no leading zero and no sign. One that no integer holds is out of bounds. `add`
+//!   may name the length and nothing beyond. `-` is the place behind the last element and so a target of
+//!   `add`, `move` and `copy` only. In objects all of these are keys.
+//!
+//! Patches
+//! - **All or nothing**: a failed operation leaves the document as it was, and is told with its index and
+//!   pointer. `add` replaces the member that is there. Members that an operation does not know are left
+//!   unread.
+//! - **`remove` of the whole document** leaves `null`; `replace` and `add` replace it, scalar or not.
+//!   `move` onto itself changes nothing if there is something, `move` into its own child is an error. What
+//!   is copied is no alias.
+//! - **Copies are bounded**: all values that the `copy` operations of one patch copy may together be
+//!   as long as a document may be.
+//! - **A merge patch** cannot set a member to null, which is not the same as its absence, and replaces arrays
+//!   as a whole: where a null would be needed there is no merge patch.
 //!
 //! # Features
 //!
@@ -67,6 +85,7 @@ mod diff;
 mod document;
 mod edits;
 mod error;
+mod handle;
 mod lexer;
 mod limits;
 mod merge;
@@ -88,6 +107,7 @@ pub use edits::Edits;
 #[cfg(feature = "serde_json")]
 pub use error::ValueError;
 pub use error::{OperationError, OperationErrorKind, ParseError, ParseErrorKind, PatchError};
+pub use handle::{Handle, Place};
 pub use limits::Limits;
 pub use merge::{merge_apply, merge_diff};
 pub use options::Options;

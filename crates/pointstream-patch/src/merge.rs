@@ -1,5 +1,9 @@
+mod scanned;
+
 use alloc::string::String;
 use alloc::vec::Vec;
+
+pub(crate) use self::scanned::write_scanned;
 
 use crate::script::push_compact;
 use crate::tape::{Kind, NONE, ROOT, Tape, View};
@@ -53,22 +57,39 @@ pub(crate) fn write_merge(old: View<'_>, new: View<'_>, out: &mut String) -> boo
         push_value(new, ROOT, out);
         return !sets_null(new, ROOT);
     }
-    let mut scratch = Vec::new();
     let mut pairs = Vec::new();
     pair_members(old, old.children(ROOT), new, new.children(ROOT), |a, b| pairs.push((a, b)));
-    let text = out.len();
     out.push('{');
+    let written = write_members(old, new, pairs, out.len(), out);
+    out.push('}');
+    written
+}
+
+/// Appends what becomes of members, within an object that is open and whose inside begins at `inside`.
+/// Says whether a merge patch can say it.
+fn write_members(
+    old: View<'_>,
+    new: View<'_>,
+    mut pairs: Vec<(u32, u32)>,
+    inside: usize,
+    out: &mut String,
+) -> bool {
+    let mut scratch = Vec::new();
     let mut frames =
-        alloc::vec![Frame { next: 0, start: 0, end: pairs.len(), text, inside: out.len() }];
+        alloc::vec![Frame { next: 0, start: 0, end: pairs.len(), text: inside, inside }];
     while let Some(frame) = frames.last_mut() {
         if frame.next == frame.end {
-            pairs.truncate(frame.start);
-            if out.len() == frame.inside && frame.start > 0 {
-                out.truncate(frame.text);
+            let Frame { start, text, inside, .. } = *frame;
+            pairs.truncate(start);
+            frames.pop();
+            if frames.is_empty() {
+                break;
+            }
+            if out.len() == inside {
+                out.truncate(text);
             } else {
                 out.push('}');
             }
-            frames.pop();
             continue;
         }
         let (a, b) = pairs[frame.next];
@@ -80,9 +101,7 @@ pub(crate) fn write_merge(old: View<'_>, new: View<'_>, out: &mut String) -> boo
         if text > frame.inside {
             out.push(',');
         }
-        out.push('"');
-        out.push_str(if b == NONE { old.key(a) } else { new.key(b) });
-        out.push_str("\":");
+        push_key(if a == NONE { new.key(b) } else { old.key(a) }, out);
         if b == NONE {
             out.push_str(NULL);
             continue;
@@ -103,6 +122,12 @@ pub(crate) fn write_merge(old: View<'_>, new: View<'_>, out: &mut String) -> boo
         }
     }
     true
+}
+
+fn push_key(raw: &str, out: &mut String) {
+    out.push('"');
+    out.push_str(raw);
+    out.push_str("\":");
 }
 
 /// Appends the document that a merge patch makes of another.
@@ -129,9 +154,7 @@ fn merge(document: View<'_>, patch: View<'_>, out: &mut String) {
             if out.len() > *inside {
                 out.push(',');
             }
-            out.push('"');
-            out.push_str(if b == NONE { document.key(a) } else { patch.key(b) });
-            out.push_str("\":");
+            push_key(if b == NONE { document.key(a) } else { patch.key(b) }, out);
         }
         if b == NONE {
             push_value(document, a, out);

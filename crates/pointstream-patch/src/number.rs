@@ -52,6 +52,13 @@ impl PartialEq for Number<'_> {
     }
 }
 
+/// Whether two valid JSON numbers that are equal up to an offset are seen to differ there: where neither
+/// has an exponent, another digit at the same place is another value.
+pub(crate) fn part(a: &[u8], b: &[u8], at: usize) -> bool {
+    let digit = |number: &[u8]| number.get(at).is_some_and(u8::is_ascii_digit);
+    digit(a) && digit(b) && !has_letter(a) && !has_letter(b)
+}
+
 /// Whether two valid JSON numbers are numerically equal.
 pub(crate) fn same(a: &str, b: &str) -> bool {
     if a == b {
@@ -67,21 +74,26 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
 }
 
 /// The only shortest spelling of a number that has no exponent.
-fn plain(raw: &[u8]) -> Option<&[u8]> {
-    let mut point = false;
-    for &byte in raw {
-        // Letters are above the digits, the point is below.
-        if byte > b'9' {
-            return None;
-        }
-        point |= byte == b'.';
+pub(crate) fn plain(raw: &[u8]) -> Option<&[u8]> {
+    if has_letter(raw) {
+        return None;
     }
     let mut rest = raw;
+    let mut point = raw.last() == Some(&b'0') && raw.contains(&b'.');
     while point && let [before @ .., last @ (b'0' | b'.')] = rest {
         point = *last == b'0';
         rest = before;
     }
     Some(if rest == b"-0" { b"0" } else { rest })
+}
+
+/// Whether a number has an exponent; eight bytes at a time. Letters are above the digits, all else in a
+/// number is not.
+fn has_letter(raw: &[u8]) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = raw.as_chunks::<8>();
+    let above = |word: u64| word.wrapping_add(ONES * (0x7f - b'9' as u64)) & (ONES << 7) != 0;
+    words.iter().any(|word| above(u64::from_le_bytes(*word))) || rest.iter().any(|&it| it > b'9')
 }
 
 fn read_exponent(text: &str) -> Option<i64> {
@@ -127,6 +139,19 @@ mod tests {
             for (a, b) in class.iter().flat_map(|a| class.iter().map(move |b| (a, b))) {
                 assert!(same(a, b), "{a} {b}");
             }
+        }
+    }
+
+    #[test]
+    fn numbers_that_part_at_a_digit_differ() {
+        for (a, b, at) in [("10.5", "10.6", 3), ("0.1", "1", 0), ("-12", "-102", 2), ("7", "8", 0)]
+        {
+            assert!(part(a.as_bytes(), b.as_bytes(), at) && !same(a, b), "{a} {b}");
+        }
+        for (a, b, at) in
+            [("10", "1e1", 1), ("1.0", "1", 1), ("100e1", "1000", 3), ("12e1", "120", 2)]
+        {
+            assert!(!part(a.as_bytes(), b.as_bytes(), at), "{a} {b}");
         }
     }
 

@@ -27,15 +27,15 @@ use crate::{Limits, Pointer, PointerError};
 pub struct Options {
     /// What a document may cost.
     pub limits: Limits,
-    /// Whether elements that change places are moved.
+    /// Whether elements that change places are moved, where that makes the script shorter.
     pub moves: bool,
-    /// Whether an element that is there twice is copied.
+    /// Whether an element that is there twice is copied, where that makes the script shorter.
     pub copies: bool,
     /// Whether what is removed or replaced is tested before, so that a patch is refused by a document
     /// that it was not made for.
     pub tests: bool,
-    /// Whether a script carries the merge patch (RFC 7396) as well. Then the next text is read as a
-    /// whole, and what a merge patch makes shorter than the text comes as a script.
+    /// Whether a script carries the merge patch (RFC 7396) as well, written from the same scan. Then what
+    /// a merge patch makes shorter than the text comes as a script.
     pub merge: bool,
     /// What hashes are seeded with. A secret one keeps strangers from making values that collide;
     /// without it they cost time within a bound, never a wrong patch.
@@ -69,6 +69,11 @@ impl Options {
         let id = id.tokens().map(|token| token.into_owned()).collect();
         self.keys.push(KeyRule { array: raw, id });
         Ok(self)
+    }
+
+    /// The same with neither moves nor copies.
+    pub(crate) fn without_shifts(&self) -> Self {
+        Self { moves: false, copies: false, ..self.clone() }
     }
 
     /// The pointer to what identifies the elements of the array at a path, if it was said.

@@ -100,6 +100,12 @@ pub fn escape_token(token: &str, out: &mut String) {
     }
 }
 
+/// Appends a slash and a token.
+pub(crate) fn push_token(token: &str, out: &mut String) {
+    out.push('/');
+    escape_token(token, out);
+}
+
 /// The index that a token means in an array (RFC 6901 section 4): digits without a leading zero.
 pub(crate) fn array_index(token: &str) -> Result<usize, IndexError> {
     let bytes = token.as_bytes();

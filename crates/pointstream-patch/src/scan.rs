@@ -95,8 +95,28 @@ impl Scanner {
         found
     }
 
+    /// Makes the path to a value the writer's current one.
+    pub(crate) fn path_to(&mut self, view: View<'_>, node: u32) {
+        self.climb.clear();
+        let mut at = node;
+        while view.parent(at) != NONE {
+            self.climb.push(at);
+            at = view.parent(at);
+        }
+        let writer = &mut self.differ.writer;
+        writer.truncate_path(0);
+        while let Some(child) = self.climb.pop() {
+            if view.kind(view.parent(child)) == Kind::Array {
+                writer.push_index(view.index(child));
+            } else {
+                writer.push_key(view.key(child));
+            }
+        }
+    }
+
     pub(crate) const fn memory(&self) -> usize {
-        self.differ.memory() + self.splices.memory() + self.reader.memory()
+        let own = self.frames.capacity() * size_of::<Frame>() + self.climb.capacity() * 4;
+        own + self.differ.memory() + self.splices.memory() + self.reader.memory()
     }
 }
 
@@ -207,7 +227,7 @@ impl<'a> Scan<'a> {
         if !self.enter(parent)? {
             return Ok(());
         }
-        if !alike(old, node, text) {
+        if !alike(old, node, text, self.i - old.start(node)) {
             if self.identifies(node, parent) {
                 return self.align(old.parent(parent), parent);
             }
@@ -468,8 +488,8 @@ impl<'a> Scan<'a> {
         if old.after(array) == old.after(object) && old.index(object) == 0 {
             return false;
         }
-        let scalar = old.children(object).find(|&at| !old.kind(at).is_container());
-        scalar == Some(member) || NAMES.contains(&old.key(member))
+        let mut first = old.children(object);
+        first.find(|&at| !old.kind(at).is_container()) == Some(member) || is_name(old.key(member))
     }
 
     /// Reads the rest of a container from `first` on, whose text begins at `from` in the old text and
@@ -537,7 +557,9 @@ impl<'a> Scan<'a> {
             limit: whole.saturating_sub(differ.writer.written_since(frame.start)),
         };
         let view = splices.scratch.view(text);
-        if differ.run_tail(old, view, &tail, self.options) == Found::Whole {
+        if reader.fresh_len(frame.path_len, self.options) >= tail.limit
+            || differ.run_tail(old, view, &tail, self.options) == Found::Whole
+        {
             differ.writer.rewind(frame.start);
             let text = core::str::from_utf8(&self.new[frame.new_start..end]).map_err(|_| Stop)?;
             let spaced = old.is_spaced() || splices.scratch.is_spaced();
@@ -549,11 +571,13 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether a scalar has the value of this text.
-fn alike(old: View<'_>, node: u32, text: &str) -> bool {
+/// Whether a scalar has the value of this text, of which so many bytes are the same.
+pub(crate) fn alike(old: View<'_>, node: u32, text: &str, common: usize) -> bool {
     match old.kind(node) {
         Kind::Number => {
-            !text.starts_with(['"', 't', 'f', 'n']) && number::same(old.raw(node), text)
+            !text.starts_with(['"', 't', 'f', 'n'])
+                && !number::part(old.bytes(node), text.as_bytes(), common)
+                && number::same(old.raw(node), text)
         }
         Kind::String => text.starts_with('"') && same(old.string(node), &text[1..text.len() - 1]),
         _ => old.raw(node) == text,
@@ -565,5 +589,7 @@ const STREAK_MAX: u32 = 4;
 const HEAVY: u32 = 2;
 /// So much in an array of which half is rewritten.
 const SUSPECT_MIN: u32 = 2;
-/// Members that mostly tell elements apart, wherever they stand.
-const NAMES: [&str; 8] = ["id", "_id", "key", "uuid", "guid", "name", "code", "symbol"];
+/// Whether a member of this key mostly tells elements apart, wherever it stands.
+fn is_name(key: &str) -> bool {
+    matches!(key, "id" | "_id" | "key" | "uuid" | "guid" | "name" | "code" | "symbol")
+}

@@ -3,6 +3,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::Pointer;
+use crate::diff::Found;
 use crate::string::{decode, encode};
 use crate::tape::View;
 
@@ -203,6 +204,18 @@ impl OperationKind {
         }
     }
 
+    /// What an operation begins with behind another one, up to its first pointer.
+    const fn head(self) -> &'static str {
+        match self {
+            Self::Add => ",{\"op\":\"add\",\"path\":\"",
+            Self::Remove => ",{\"op\":\"remove\",\"path\":\"",
+            Self::Replace => ",{\"op\":\"replace\",\"path\":\"",
+            Self::Move => ",{\"op\":\"move\",\"from\":\"",
+            Self::Copy => ",{\"op\":\"copy\",\"from\":\"",
+            Self::Test => ",{\"op\":\"test\",\"path\":\"",
+        }
+    }
+
     const fn has_value(self) -> bool {
         matches!(self, Self::Add | Self::Replace | Self::Test)
     }
@@ -311,6 +324,22 @@ impl ScriptWriter {
         self.script.ops.extend_from_slice(&cut.ops);
     }
 
+    /// Takes out everything, to be compared with what is written in its place.
+    pub(crate) fn cut_all(&mut self) -> Cut {
+        self.cut(Mark { text: 0, ops: 0, moved: 0 })
+    }
+
+    /// Puts back what was cut out unless what was written in its place is shorter.
+    pub(crate) fn keep_shorter(&mut self, (cut, before): (&Cut, Found), written: Found) -> Found {
+        let shorter = before == Found::Whole || self.script.text.len() < cut.text.len();
+        if written == Found::Operations && shorter {
+            return written;
+        }
+        self.rewind(Mark { text: 0, ops: 0, moved: 0 });
+        self.paste(cut);
+        before
+    }
+
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
@@ -336,6 +365,9 @@ impl ScriptWriter {
     /// Appends a token to the current path, given as it stands between the quotes of a key.
     pub(crate) fn push_key(&mut self, raw: &str) {
         self.path.push('/');
+        if !needs_escape(raw.as_bytes()) {
+            return self.path.push_str(raw);
+        }
         if raw.contains('\\') {
             let mut token = String::new();
             crate::escape_token(&decode(raw), &mut token);
@@ -358,6 +390,15 @@ impl ScriptWriter {
     /// Appends an index to the current path.
     pub(crate) fn push_index(&mut self, index: u32) {
         push_index(&mut self.path, index);
+    }
+
+    /// Appends the place behind the last element, which has this index: whatever is shorter.
+    pub(crate) fn push_end(&mut self, index: u32) {
+        if index < 10 {
+            self.push_index(index);
+        } else {
+            self.path.push_str("/-");
+        }
     }
 
     pub(crate) fn truncate_path(&mut self, len: usize) {
@@ -404,22 +445,21 @@ impl ScriptWriter {
             self.overflown = true;
             return;
         }
+        let head = kind.head();
         if text.is_empty() {
             text.reserve(self.expected.0);
             self.script.ops.reserve(self.expected.1);
+            text.push_str(&head[1..]);
         } else {
-            text.push(',');
+            text.push_str(head);
         }
-        text.push_str("{\"op\":\"");
-        text.push_str(kind.name());
         let from = from.map(|(len, index)| {
-            text.push_str("\",\"from\":\"");
             let start = text.len() as u32;
             text.push_str(&self.path[..len]);
             push_index(text, index);
+            text.push_str(PATH);
             start
         });
-        text.push_str("\",\"path\":\"");
         let path = text.len() as u32;
         text.push_str(&self.path);
         let path_end = text.len() as u32;
@@ -452,20 +492,40 @@ impl Op {
     }
 }
 
+/// Whether a raw key has anything that a pointer spells otherwise; eight bytes at a time.
+fn needs_escape(raw: &[u8]) -> bool {
+    let (words, rest) = raw.as_chunks::<8>();
+    words.iter().any(|word| {
+        let word = u64::from_le_bytes(*word);
+        has_byte(word, b'~') || has_byte(word, b'/') || has_byte(word, b'\\')
+    }) || rest.iter().any(|byte| matches!(byte, b'~' | b'/' | b'\\'))
+}
+
+/// Whether one of eight bytes is this one.
+const fn has_byte(word: u64, byte: u8) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let zeros = word ^ (ONES * byte as u64);
+    zeros.wrapping_sub(ONES) & !zeros & (ONES << 7) != 0
+}
+
 /// Appends a slash and an index.
-fn push_index(out: &mut String, mut index: u32) {
-    let mut digits = [0u8; 11];
+fn push_index(out: &mut String, index: u32) {
+    out.push('/');
+    push_integer(out, index.into());
+}
+
+/// Appends an integer.
+pub(crate) fn push_integer(out: &mut String, mut integer: u64) {
+    let mut digits = [0u8; 20];
     let mut at = digits.len();
     loop {
         at -= 1;
-        digits[at] = b'0' + (index % 10) as u8;
-        index /= 10;
-        if index == 0 {
+        digits[at] = b'0' + (integer % 10) as u8;
+        integer /= 10;
+        if integer == 0 {
             break;
         }
     }
-    at -= 1;
-    digits[at] = b'/';
     // Digits are always text.
     out.push_str(core::str::from_utf8(&digits[at..]).unwrap_or_default());
 }

@@ -2,6 +2,8 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use core::fmt::Write;
 
+use crate::lexer::special_bytes;
+
 /// The string that a valid JSON string means, given what stands between its quotes.
 pub(crate) fn decode(raw: &str) -> Cow<'_, str> {
     let Some(first) = raw.find('\\') else { return Cow::Borrowed(raw) };
@@ -26,13 +28,15 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
 
 /// Appends `text` as it stands between the quotes of a JSON string.
 pub(crate) fn encode(text: &str, out: &mut String) {
-    let mut plain = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte != b'"' && byte != b'\\' && byte >= 0x20 {
-            continue;
-        }
-        out.push_str(&text[plain..at]);
-        plain = at + 1;
+    let mut rest = text;
+    if plain_len(text.as_bytes()) == text.len() {
+        return out.push_str(text);
+    }
+    loop {
+        let plain = plain_len(rest.as_bytes());
+        out.push_str(&rest[..plain]);
+        let Some(&byte) = rest.as_bytes().get(plain) else { return };
+        rest = &rest[plain + 1..];
         match byte {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
@@ -45,7 +49,23 @@ pub(crate) fn encode(text: &str, out: &mut String) {
             }
         }
     }
-    out.push_str(&text[plain..]);
+}
+
+/// How many bytes stand before the first that needs an escape.
+fn plain_len(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(chunk) = bytes[at..].first_chunk::<8>() {
+        let special = special_bytes(u64::from_le_bytes(*chunk));
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    // The last bytes come with zeros behind them, which are special and mark the end.
+    let mut word = [0; 8];
+    let rest = &bytes[at..];
+    word[..rest.len()].copy_from_slice(rest);
+    at + (special_bytes(u64::from_le_bytes(word)).trailing_zeros() / 8) as usize
 }
 
 /// The character that a valid escape means, and the length of the escape.

@@ -51,6 +51,12 @@ impl Tape {
         Ok((tape, text))
     }
 
+    #[cfg(feature = "serde_json")]
+    pub(crate) fn with_capacity(len: usize) -> Self {
+        let (starts, nodes) = (Vec::with_capacity(len), Vec::with_capacity(len));
+        Self { starts, nodes, ..Self::default() }
+    }
+
     /// Reads a whole text into this tape, keeping what it has allocated. After an error the tape holds
     /// nothing of use.
     pub(crate) fn read<'t>(
@@ -80,9 +86,10 @@ impl Tape {
         self.spaced = false;
     }
 
-    /// How deep the document nests at most.
-    pub(crate) const fn depth(&self) -> u32 {
-        self.depth
+    /// Forgets the values from the `len`th on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.starts.truncate(len);
+        self.nodes.truncate(len);
     }
 
     pub(crate) const fn len(&self) -> usize {
@@ -109,6 +116,26 @@ impl Tape {
         };
         Self::parse(text.as_bytes(), &limits)
             .is_ok_and(|(tape, _)| tape.starts == self.starts && tape.nodes == self.nodes)
+    }
+
+    /// Appends a value that ends later.
+    pub(crate) fn open(&mut self, start: usize, parent: u32, key: u32) {
+        self.starts.push(start as u32);
+        self.nodes.push(Node { len: 0, size: 1, parent, key });
+    }
+
+    /// The value of a node ends, and with it all that is in it.
+    pub(crate) fn close(&mut self, node: u32, end: usize) {
+        let at = node as usize;
+        let (size, start) = (self.nodes.len() - at, self.starts[at] as usize);
+        self.nodes[at].size = size as u32;
+        self.nodes[at].len = (end - start) as u32;
+    }
+
+    /// Notes what the tape may hold besides: white space, and values as deep as this.
+    pub(crate) fn admit(&mut self, spaced: bool, depth: u32) {
+        self.spaced |= spaced;
+        self.depth = self.depth.max(depth);
     }
 
     /// Appends a subtree of another tape, as a child of `parent` whose text starts at `start`.
@@ -249,6 +276,18 @@ impl<'a> View<'a> {
         self.siblings(container + 1, container)
     }
 
+    /// The values that begin within a range of nodes and are in no other of them.
+    pub(crate) fn roots(self, nodes: core::ops::Range<u32>) -> impl Iterator<Item = u32> + 'a {
+        let mut at = nodes.start;
+        core::iter::from_fn(move || {
+            (at < nodes.end).then(|| {
+                let this = at;
+                at = self.after(this);
+                this
+            })
+        })
+    }
+
     /// The children of a container from `first` on.
     pub(crate) fn siblings(self, first: u32, container: u32) -> impl Iterator<Item = u32> + 'a {
         let end = self.after(container);
@@ -264,10 +303,13 @@ impl<'a> View<'a> {
 
     /// The member of an object whose key means `key`.
     pub(crate) fn member(self, object: u32, key: &str) -> Option<u32> {
-        self.children(object).find(|&member| {
-            let raw = self.key(member);
-            raw == key || raw.contains('\\') && decode(raw) == key
-        })
+        self.children(object).find(|&member| self.key_is(member, key))
+    }
+
+    /// Whether the key of a member means this.
+    pub(crate) fn key_is(self, member: u32, key: &str) -> bool {
+        let raw = self.key(member);
+        raw == key || raw.contains('\\') && decode(raw) == key
     }
 
     pub(crate) fn parent(self, node: u32) -> u32 {

@@ -1,25 +1,31 @@
 //! `serde_json::Value` and `json_patch::Patch` in and out.
 
+mod write;
+
 #[cfg(feature = "json-patch")]
 use alloc::string::String;
 use alloc::string::ToString;
 
 use serde_json::Value;
 
-use crate::document::{Change, diff_with};
+use crate::document::{Change, compare};
 use crate::error::ValueError;
 use crate::{Limits, Options, apply, merge_apply};
 
 /// What leads from one value to another.
 ///
-/// The values are written as text and compared as such, so that numbers are those which serde_json
-/// writes.
+/// Equal values are found equal without anything else. Others are written as text, numbers as serde_json
+/// writes them, and together with their tapes, so that nothing is read: a patch holds text, and what it
+/// costs to replace a value is the length of its text.
 pub fn diff_values(old: &Value, new: &Value, options: &Options) -> Result<Change, ValueError> {
-    if old == new {
+    if write::same(old, new) {
         return Ok(Change::Nothing);
     }
-    let (old, new) = (old.to_string(), new.to_string());
-    Ok(diff_with(old.as_bytes(), new.as_bytes(), options)?)
+    let (old, old_tape) = write::write(old, (0, 0), &options.limits)?;
+    // Mostly the next value is about as long.
+    let expected = (old.len() + old.len() / 16, old_tape.len() + old_tape.len() / 16);
+    let (new, new_tape) = write::write(new, expected, &options.limits)?;
+    Ok(compare(old_tape.view(&old), new_tape.view(&new), options))
 }
 
 /// Applies a JSON Patch (RFC 6902) to a value, all operations or none.

@@ -1,4 +1,7 @@
-use pointstream_patch::{Change, Document, Limits, ParseErrorKind, PatchError, apply, diff};
+use pointstream_patch::{
+    Change, Document, Limits, Options, ParseErrorKind, PatchError, Pointer, apply, compose, diff,
+    diff_with, invert, merge_apply,
+};
 use serde_json::Value;
 
 use crate::json::equal;
@@ -22,6 +25,15 @@ pub fn patch_apply(data: &[u8]) {
                 Some(other) => assert!(equal(&value, &other), "{text} is not {other}"),
                 None => assert!(is_refused_elsewhere(patch), "refused elsewhere"),
             }
+            let limits = generous();
+            let back = invert(document, patch, &limits).expect("what applies is undone");
+            let before = apply(text.as_bytes(), back.as_bytes(), &limits).expect("the way back");
+            let before = json(before.as_bytes()).expect("the result is JSON");
+            assert!(equal(&before, &json(document).expect("a document")), "{back} leads elsewhere");
+            let both = compose(patch, back.as_bytes(), &limits).expect("two patches make one");
+            let same = apply(document, both.as_bytes(), &limits).expect("there and back");
+            let same = json(same.as_bytes()).expect("the result is JSON");
+            assert!(equal(&same, &before), "{both} leads elsewhere");
         }
         Err(PatchError::Document(error)) => {
             assert!(error.offset() <= document.len());
@@ -55,6 +67,8 @@ pub fn patch_diff(data: &[u8]) {
     let change = diff(old, new, &limits).expect("both are documents");
     follow(&change, (old, &a), (new, &b));
 
+    every_operation(&change, (old, &a), (new, &b));
+
     let mut document = Document::parse(old, &limits).expect("a document");
     let updated = document.update(new).expect("a document");
     assert_eq!(document.text().as_bytes(), new);
@@ -62,6 +76,28 @@ pub fn patch_diff(data: &[u8]) {
     let back = document.update(old).expect("a document");
     assert_eq!(document.text().as_bytes(), old);
     follow(&back, (new, &b), (old, &a));
+}
+
+/// Checks the change with moves and copies, and its merge patch.
+fn every_operation(plain: &Change, (old, a): (&[u8], &Value), (new, b): (&[u8], &Value)) {
+    let mut options = Options::new(&limits());
+    (options.moves, options.copies, options.merge) = (true, new.len() % 2 == 0, true);
+    let change = diff_with(old, new, &options).expect("both are documents");
+    let Change::Script(script) = &change else {
+        assert_eq!(matches!(change, Change::Nothing), equal(a, b));
+        return;
+    };
+    let patch = rendered(&change, "").expect("a script");
+    let text = apply(old, patch.as_bytes(), &generous()).expect("the patch applies");
+    assert!(equal(&json(text.as_bytes()).expect("JSON"), b), "{patch} leads to {text}");
+    if let Some(plain) = rendered(plain, "") {
+        assert!(patch.len() <= plain.len(), "{patch} is longer than {plain}");
+    }
+    let mut merge = String::new();
+    if script.render_merge_patch(Pointer::ROOT, &mut merge) {
+        let text = merge_apply(old, merge.as_bytes(), &generous()).expect("the patch applies");
+        assert!(equal(&json(text.as_bytes()).expect("JSON"), b), "{merge} leads to {text}");
+    }
 }
 
 /// Checks that a change leads from one document to the other.

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::operation::{Action, Operation};
+use crate::script::push_compact;
 use crate::tape::{Kind, ROOT, Tape, View};
 use crate::{Limits, OperationError, PatchError};
 
@@ -36,7 +37,7 @@ pub fn compose(first: &[u8], second: &[u8], limits: &Limits) -> Result<String, P
         if out.len() > 1 {
             out.push(',');
         }
-        out.push_str(op.raw);
+        push_compact(op.raw, &mut out);
     }
     out.push(']');
     if out.len() > limits.bytes_allowed() {

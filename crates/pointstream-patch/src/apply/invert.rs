@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use super::run;
 use super::tree::Tree;
 use crate::pointer::Pointer;
+use crate::script::push_compact;
 use crate::string::encode;
 use crate::{Limits, OperationErrorKind, PatchError};
 
@@ -77,7 +78,7 @@ impl Inverse {
     pub(super) fn tested(&mut self, path: Pointer<'_>, value: &str) -> Noted {
         self.open("test", path.as_str());
         self.text.push_str("\",\"value\":");
-        self.text.push_str(value);
+        push_compact(value, &mut self.text);
         self.text.push('}');
         Ok(())
     }
@@ -86,8 +87,13 @@ impl Inverse {
         let cell = tree.find(path)?;
         self.open(op, path.as_str());
         self.text.push_str("\",\"value\":");
+        let start = self.text.len();
         if !tree.write(cell, self.limit, &mut self.text) {
             return Err(OperationErrorKind::Copies);
+        }
+        if tree.is_spaced() {
+            let value = self.text.split_off(start);
+            push_compact(&value, &mut self.text);
         }
         self.text.push('}');
         Ok(())

@@ -1,11 +1,17 @@
+mod follow;
+mod rebuild;
+mod sequence;
+
+pub(crate) use self::rebuild::Run;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use self::sequence::Sequence;
 use crate::pointer::{IndexError, Pointer, array_index};
 use crate::string::{decode, encode};
-use crate::tape::{Kind, ROOT, Tape, View};
+use crate::tape::{Kind, NONE, ROOT, Tape, View};
 use crate::value::equal;
 use crate::{Limits, OperationErrorKind as Error};
 
@@ -15,8 +21,10 @@ pub(super) struct Tree<'a> {
     patch: View<'a>,
     /// Texts of copied values that were no longer plain text.
     copies: Vec<(String, Tape)>,
+    /// Each cell is a place: what is replaced gets another content there.
     cells: Vec<Cell>,
-    root: u32,
+    /// The nodes of the document whose places have another content.
+    replaced: BTreeMap<u32, u32>,
 }
 
 /// A copied value and its length.
@@ -29,8 +37,17 @@ enum Cell {
     /// A value as it stands in a text.
     Text(Source, u32),
     Null,
-    Array(Vec<u32>),
+    Array(Box<Elements>),
     Object(Box<Members>),
+}
+
+/// The elements of an array that an operation went through.
+struct Elements {
+    sequence: Sequence,
+    /// The node that they were, if it was one of the document.
+    origin: u32,
+    /// The cell of the first one of them.
+    first: u32,
 }
 
 /// The text in which a value stands.
@@ -41,8 +58,13 @@ enum Source {
     Copy(u32),
 }
 
-#[derive(Default)]
+/// The members of an object that an operation went through.
 struct Members {
+    /// The node that they were, if it was one of the document.
+    origin: u32,
+    /// The cell of the first one of them, and how many they were.
+    first: u32,
+    count: usize,
     /// Members in order, with holes where some were removed.
     list: Vec<Option<Member>>,
     live: usize,
@@ -70,7 +92,7 @@ enum Place {
 impl<'a> Tree<'a> {
     pub(super) fn new(document: View<'a>, patch: View<'a>) -> Self {
         let cells = alloc::vec![Cell::Text(Source::Document, ROOT)];
-        Self { document, patch, copies: Vec::new(), cells, root: 0 }
+        Self { document, patch, copies: Vec::new(), cells, replaced: BTreeMap::new() }
     }
 
     /// A value of the patch as a cell that is still to be put somewhere.
@@ -80,25 +102,26 @@ impl<'a> Tree<'a> {
 
     pub(super) fn add(&mut self, path: Pointer<'_>, cell: u32) -> Result<(), Error> {
         let Some((parent, token)) = path.split_last() else {
-            self.root = cell;
+            self.put(TOP, cell);
             return Ok(());
         };
         let parent = self.find(parent)?;
         self.expand(parent);
         if let Cell::Array(elements) = &mut self.cells[parent as usize] {
-            let index = if token == "-" { elements.len() } else { index(&token)? };
-            if index > elements.len() {
+            let sequence = &mut elements.sequence;
+            let index = if token == "-" { sequence.len() } else { index(&token)? };
+            if index > sequence.len() {
                 return Err(Error::Bounds);
             }
-            elements.insert(index, cell);
+            sequence.insert(index, cell);
             return Ok(());
         }
         let member = self.member(parent, &token)?;
         let Cell::Object(members) = &mut self.cells[parent as usize] else {
             return Err(Error::Scalar);
         };
-        match member.and_then(|at| members.list[at].as_mut()) {
-            Some(member) => member.cell = cell,
+        match member.and_then(|at| members.list[at].as_ref()) {
+            Some(&Member { cell: place, .. }) => self.put(place, cell),
             None => {
                 members.push(&token, cell);
                 self.index_members(parent);
@@ -108,34 +131,22 @@ impl<'a> Tree<'a> {
     }
 
     pub(super) fn replace(&mut self, path: Pointer<'_>, cell: u32) -> Result<(), Error> {
-        let Some((parent, token)) = path.split_last() else {
-            self.root = cell;
-            return Ok(());
-        };
-        let parent = self.find(parent)?;
-        let place = self.place(parent, &token)?;
-        match (place, &mut self.cells[parent as usize]) {
-            (Place::Element(at), Cell::Array(elements)) => elements[at] = cell,
-            (Place::Member(at), Cell::Object(members)) => {
-                if let Some(member) = &mut members.list[at] {
-                    member.cell = cell;
-                }
-            }
-            _ => {}
-        }
+        let place = self.find(path)?;
+        self.put(place, cell);
         Ok(())
     }
 
     /// Takes a value out of its place. In the place of the whole document it leaves null.
     pub(super) fn remove(&mut self, path: Pointer<'_>) -> Result<u32, Error> {
         let Some((parent, token)) = path.split_last() else {
-            let null = self.cell(Cell::Null);
-            return Ok(core::mem::replace(&mut self.root, null));
+            let top = self.cell(Cell::Null);
+            self.cells.swap(top as usize, TOP as usize);
+            return Ok(top);
         };
         let parent = self.find(parent)?;
         let place = self.place(parent, &token)?;
         match (place, &mut self.cells[parent as usize]) {
-            (Place::Element(at), Cell::Array(elements)) => Ok(elements.remove(at)),
+            (Place::Element(at), Cell::Array(elements)) => Ok(elements.sequence.remove(at)),
             (Place::Member(at), Cell::Object(members)) => {
                 members.take(at, &token).ok_or(Error::Missing)
             }
@@ -178,11 +189,11 @@ impl<'a> Tree<'a> {
 
     /// Follows a pointer.
     pub(super) fn find(&mut self, path: Pointer<'_>) -> Result<u32, Error> {
-        let mut cell = self.root;
+        let mut cell = TOP;
         for token in path.tokens() {
             let place = self.place(cell, &token)?;
-            cell = match (place, &self.cells[cell as usize]) {
-                (Place::Element(at), Cell::Array(elements)) => elements[at],
+            cell = match (place, &mut self.cells[cell as usize]) {
+                (Place::Element(at), Cell::Array(elements)) => elements.sequence.at(at),
                 (Place::Member(at), Cell::Object(members)) => {
                     members.list[at].as_ref().ok_or(Error::Missing)?.cell
                 }
@@ -196,13 +207,14 @@ impl<'a> Tree<'a> {
     pub(super) fn array_len(&mut self, cell: u32) -> Option<usize> {
         self.expand(cell);
         match &self.cells[cell as usize] {
-            Cell::Array(elements) => Some(elements.len()),
+            Cell::Array(elements) => Some(elements.sequence.len()),
             _ => None,
         }
     }
 
-    pub(super) const fn root(&self) -> u32 {
-        self.root
+    /// Whether there may be white space between tokens of what is written.
+    pub(super) const fn is_spaced(&self) -> bool {
+        self.document.is_spaced() || self.patch.is_spaced()
     }
 
     /// Whether a cell has the value of a node of the patch.
@@ -221,7 +233,7 @@ impl<'a> Tree<'a> {
                         return false;
                     }
                     let mut others = patch.children(node);
-                    for &element in elements {
+                    for element in elements.sequence.iter() {
                         let Some(other) = others.next() else { return false };
                         pending.push((element, other));
                     }
@@ -258,9 +270,9 @@ impl<'a> Tree<'a> {
                 match &self.cells[cell as usize] {
                     &Cell::Text(source, node) => out.push_str(self.view(source).raw(node)),
                     Cell::Null => out.push_str(NULL),
-                    Cell::Array(_) => {
+                    Cell::Array(elements) => {
                         out.push('[');
-                        open.push((cell, 0, true));
+                        open.push((cell, elements.sequence.first(), true));
                     }
                     Cell::Object(_) => {
                         out.push('{');
@@ -273,12 +285,14 @@ impl<'a> Tree<'a> {
             }
             let Some((cell, at, first)) = open.last_mut() else { return true };
             match &self.cells[*cell as usize] {
-                Cell::Array(elements) if *at < elements.len() => next = Some(elements[*at]),
-                Cell::Object(members) if *at < members.list.len() => {
-                    let Some(member) = &members.list[*at] else {
-                        *at += 1;
-                        continue;
-                    };
+                Cell::Array(elements) if *at != NONE => {
+                    let (element, after) = elements.sequence.step(*at);
+                    next = Some(element);
+                    *at = after;
+                }
+                Cell::Object(members) if (*at as usize) < members.list.len() => {
+                    *at += 1;
+                    let Some(member) = &members.list[*at as usize - 1] else { continue };
                     next = Some(member.cell);
                 }
                 Cell::Array(_) => out.push(']'),
@@ -292,14 +306,22 @@ impl<'a> Tree<'a> {
                 out.push(',');
             }
             if let Cell::Object(members) = &self.cells[*cell as usize]
-                && let Some(member) = &members.list[*at]
+                && let Some(member) = &members.list[*at as usize - 1]
             {
                 out.push('"');
                 out.push_str(self.raw_key(&member.key));
                 out.push_str("\":");
             }
-            *at += 1;
         }
+    }
+
+    /// Puts the content of a new cell into a place.
+    fn put(&mut self, place: u32, cell: u32) {
+        let content = core::mem::replace(&mut self.cells[cell as usize], Cell::Null);
+        if let Some(node) = self.origin(place) {
+            self.replaced.insert(place, node);
+        }
+        self.cells[place as usize] = content;
     }
 
     fn cell(&mut self, cell: Cell) -> u32 {
@@ -315,7 +337,7 @@ impl<'a> Tree<'a> {
                 return Err(Error::Bounds);
             }
             let index = index(token)?;
-            return if index < elements.len() {
+            return if index < elements.sequence.len() {
                 Ok(Place::Element(index))
             } else {
                 Err(Error::Bounds)
@@ -350,14 +372,17 @@ impl<'a> Tree<'a> {
         let children: Vec<u32> = self.view(source).children(node).collect();
         let first = self.cells.len() as u32;
         self.cells.extend(children.iter().map(|&child| Cell::Text(source, child)));
+        let origin = if source == Source::Document { node } else { NONE };
         let expanded = if kind == Kind::Array {
-            Cell::Array((first..self.cells.len() as u32).collect())
+            let sequence = Sequence::new((first..self.cells.len() as u32).collect());
+            Cell::Array(Box::new(Elements { sequence, origin, first }))
         } else {
             let list = children
                 .iter()
                 .zip(first..)
                 .map(|(&child, cell)| Some(Member { key: Key::Text(source, child), cell }));
-            let members = Members { list: list.collect(), live: children.len(), index: None };
+            let (list, count) = (list.collect(), children.len());
+            let members = Members { origin, first, count, list, live: count, index: None };
             Cell::Object(Box::new(members))
         };
         self.cells[cell as usize] = expanded;
@@ -427,6 +452,8 @@ fn index(token: &str) -> Result<usize, Error> {
     })
 }
 
+/// The place of the whole document.
+pub(super) const TOP: u32 = 0;
 const NULL: &str = "null";
 /// Fewer places than these are looked through one by one.
 const INDEXED_MIN: usize = 16;

@@ -98,7 +98,8 @@ impl Aligner {
             + self.previous.capacity();
         let pairs = self.kept.capacity() + self.hashes.capacity() + self.weights.capacity();
         let wide = self.best.capacity() + self.occurrences.capacity();
-        words * 4 + pairs * 8 + wide * 16 + self.index.memory() + self.myers.memory()
+        let parts = self.index.memory() + self.myers.memory() + self.identifier.memory();
+        words * 4 + pairs * 8 + wide * 16 + self.taken.capacity() + parts
     }
 
     fn match_up(&mut self, old: usize, new: usize) {

@@ -4,7 +4,7 @@ use super::{Differ, Frame, Trial};
 use crate::Options;
 use crate::bytes::{HashIndex, hash};
 use crate::script::{Mark, OperationKind};
-use crate::tape::{NONE, View};
+use crate::tape::{Kind, NONE, View};
 
 /// Working space for the operations of one array.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +15,8 @@ pub(super) struct ArrayScratch {
     /// For each old and new element its place in the order of all that ever stands in the array.
     old_slots: Vec<u32>,
     new_slots: Vec<u32>,
+    /// How many places there are.
+    slots: u32,
     /// A Fenwick tree that counts the slots in which something stands.
     present: Vec<u32>,
     index: HashIndex,
@@ -51,6 +53,7 @@ impl Differ {
             }
             let moves = self.array.news.iter().any(|fate| matches!(fate, Fate::Moved(_)));
             if moves || options.copies {
+                self.shifted = true;
                 self.write_by_slots(old, new, base, start, limit, options);
             } else {
                 self.write_in_order(old, new, base, start, limit, options);
@@ -61,14 +64,13 @@ impl Differ {
 
     /// What the operations by position take at least.
     pub(super) fn len_by_position(&self, old: View<'_>, new: View<'_>, frame: &Frame) -> usize {
-        let op_len = frame.path_len + OP_LEN_MIN;
         let olds = |first| old.siblings(first, frame.old);
         let changed = if frame.new == NONE {
             differing(old, olds(self.tail_first), new, self.tail_news.iter().copied())
         } else {
             differing(old, olds(frame.old + 1), new, new.children(frame.new))
         };
-        changed * op_len
+        frame.len_of(changed)
     }
 
     /// Compares the elements of a frame by their position.
@@ -105,7 +107,7 @@ impl Differ {
                 break;
             }
             self.writer.truncate_path(frame.path_len);
-            self.writer.push_index(new.index(b));
+            self.writer.push_end(new.index(b));
             self.writer.write(OperationKind::Add, new, b);
         }
         self.writer.truncate_path(frame.path_len);
@@ -130,7 +132,10 @@ impl Differ {
         let ends = (olds.len() as u32, news.len() as u32);
         if moves {
             for (b, &a) in aligner.partner.iter().enumerate() {
-                if a != NONE && news[b] == Fate::Single {
+                if a != NONE
+                    && news[b] == Fate::Single
+                    && is_worth_a_move(old, aligner.old[a as usize], new, aligner.new[b])
+                {
                     olds[a as usize] = Fate::Moved(b as u32);
                     news[b] = Fate::Moved(a);
                 }
@@ -195,8 +200,11 @@ impl Differ {
                 break;
             }
             match (self.array.olds.get(a).copied(), self.array.news.get(b).copied()) {
-                (_, Some(Fate::Single)) => {
-                    self.writer.push_index(base + b as u32);
+                (next, Some(Fate::Single)) => {
+                    match next {
+                        Some(_) => self.writer.push_index(base + b as u32),
+                        None => self.writer.push_end(base + b as u32),
+                    }
                     self.writer.write(OperationKind::Add, new, self.aligner.new[b]);
                     b += 1;
                 }
@@ -256,7 +264,11 @@ impl Differ {
                             self.writer.write_shift(kind, base + from, base + to, value);
                         }
                         None => {
-                            self.writer.push_index(base + to);
+                            if self.array.count_before(self.array.slots) == to + 1 {
+                                self.writer.push_end(base + to);
+                            } else {
+                                self.writer.push_index(base + to);
+                            }
                             self.writer.write(OperationKind::Add, new, node);
                         }
                     }
@@ -304,6 +316,35 @@ impl Differ {
     }
 }
 
+impl Frame {
+    /// What so many children take at least if none of them is the same.
+    pub(super) const fn len_of(&self, children: usize) -> usize {
+        children * (self.path_len + OP_LEN_MIN)
+    }
+}
+
+/// Whether moving an element and changing what differs in it takes less than removing and adding it.
+fn is_worth_a_move(old: View<'_>, a: u32, new: View<'_>, b: u32) -> bool {
+    if old.bytes(a) == new.bytes(b) {
+        return true;
+    }
+    if old.kind(a) != new.kind(b) || !new.kind(b).is_container() {
+        return false;
+    }
+    let mut left = old.children(a);
+    let mut changes = 0;
+    for right in new.children(b) {
+        let same = left.next().is_some_and(|left| {
+            old.bytes(left) == new.bytes(right)
+                && (new.kind(b) == Kind::Array || old.key(left) == new.key(right))
+        });
+        if !same {
+            changes += CHANGE_LEN + new.bytes(right).len();
+        }
+    }
+    changes < new.bytes(b).len()
+}
+
 /// How many positions do not hold the same.
 fn differing(
     old: View<'_>,
@@ -321,10 +362,19 @@ fn differing(
     }
 }
 
+/// What a changed member takes besides its value, as a rule.
+const CHANGE_LEN: usize = 40;
 /// No operation is shorter, its path to the array apart.
 const OP_LEN_MIN: usize = r#",{"op":"remove","path":"/0"}"#.len();
 
 impl ArrayScratch {
+    pub(super) const fn memory(&self) -> usize {
+        let fates = self.olds.capacity() + self.news.capacity();
+        let slots = self.old_slots.capacity() + self.new_slots.capacity();
+        let words = slots + self.present.capacity();
+        fates * size_of::<Fate>() + words * 4 + self.index.memory()
+    }
+
     /// Gives every element its slot: between two that stay first what comes, then what goes.
     fn lay_out(&mut self) {
         self.old_slots.clear();
@@ -354,6 +404,7 @@ impl ArrayScratch {
             }
             slot += 1;
         }
+        self.slots = slot;
         self.present.clear();
         self.present.resize(slot as usize + 1, 0);
         for slot in standing {

@@ -17,6 +17,12 @@ pub(super) struct Identifier {
 }
 
 impl Identifier {
+    pub(super) const fn memory(&self) -> usize {
+        let words = self.olds.capacity() + self.news.capacity();
+        let pairs = self.found.capacity() + self.best.capacity();
+        words * 4 + pairs * 8 + self.index.memory() + self.claimed.capacity()
+    }
+
     /// Gives partners to elements of the middle that have none: by the configured value, or else by the
     /// scalar member that matches the most and that no two elements share.
     #[expect(clippy::too_many_arguments, reason = "the parts of one aligner, borrowed apart")]

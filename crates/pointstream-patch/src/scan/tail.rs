@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 use super::Stop;
 use crate::Options;
 use crate::bytes::{HashIndex, hash, sample};
+use crate::number;
 use crate::tape::{Builder, Kind, NONE, Place, Tape, View};
 
 /// Reads the children at the end of a container; those that are the same text as before are taken from
@@ -18,6 +19,13 @@ pub(super) struct TailReader {
     index: HashIndex,
     indexed: bool,
     strangers: Vec<u32>,
+    /// How often an anchor was looked for.
+    anchors: u32,
+    /// How many scalars there are that no old element is equal to, and how long they are.
+    fresh: usize,
+    fresh_len: usize,
+    /// Whether any scalar may be equal to one that is spelled otherwise.
+    odd: bool,
 }
 
 /// What is to be read.
@@ -48,12 +56,16 @@ impl TailReader {
         self.strangers.clear();
         self.matched = true;
         self.indexed = false;
+        self.anchors = 0;
+        (self.fresh, self.fresh_len, self.odd) = (0, 0, false);
         let start = scratch.len();
         let object = old.kind(container) == Kind::Object;
         let close = if object { b'}' } else { b']' };
         let mut builder = Builder::new(region, &options.limits, scratch);
         builder.depth = rest.depth;
-        let mut expected = first;
+        // The old child that is expected, and the one that would be if the last one had not moved.
+        let (mut expected, mut instead) = (first, first);
+        let mut misses = 0;
         let mut any = first != container + 1;
         loop {
             builder.skip_whitespace();
@@ -70,9 +82,18 @@ impl TailReader {
             let origin = if object {
                 self.member(rest, &mut builder, expected, options)?
             } else {
-                self.element(rest, &mut builder, expected, options)?
+                self.element(rest, &mut builder, [expected, instead], options)?
             };
+            misses = if origin == NONE { misses + 1 } else { 0 };
+            if misses > MISSES_MAX {
+                instead = expected;
+            }
             if origin != NONE {
+                let near = origin == expected
+                    || expected < old.after(container) && origin == old.after(expected);
+                if !near {
+                    instead = expected;
+                }
                 expected = old.after(origin);
             }
         }
@@ -85,7 +106,16 @@ impl TailReader {
     }
 
     pub(super) const fn memory(&self) -> usize {
-        self.children.capacity() * 8 + self.olds.capacity() * 4 + self.index.memory()
+        let words = self.olds.capacity() + self.strangers.capacity();
+        self.children.capacity() * 8 + words * 4 + self.index.memory()
+    }
+
+    /// How many bytes any script must hold at a path of this length: values that were nowhere before.
+    pub(super) fn fresh_len(&self, path_len: usize, options: &Options) -> usize {
+        if self.odd || options.copies {
+            return 0;
+        }
+        self.fresh_len + self.fresh * (path_len + ADDITION_LEN)
     }
 
     /// Reads an element; returns the old one of the same text.
@@ -93,7 +123,7 @@ impl TailReader {
         &mut self,
         rest: &Rest<'_>,
         builder: &mut Builder<'_>,
-        expected: u32,
+        [expected, instead]: [u32; 2],
         options: &Options,
     ) -> Result<u32, Stop> {
         let Rest { old, container, region, .. } = *rest;
@@ -101,7 +131,9 @@ impl TailReader {
         let at = builder.lexer.pos();
         let place =
             Place { parent: NONE, index: rest.index + self.children.len() as u32, key_start: None };
-        for candidate in old.siblings(expected, container).take(2) {
+        let near = old.siblings(expected, container).take(2);
+        let other = old.siblings(instead, container).take(if instead == expected { 0 } else { 2 });
+        for candidate in near.chain(other) {
             if stands(old, candidate, &region[at..]) {
                 self.take(rest, builder, candidate, place.index);
                 return Ok(candidate);
@@ -113,18 +145,44 @@ impl TailReader {
             self.children.push((node, NONE));
             return Ok(NONE);
         }
+        let len = builder.lexer.pos() - at;
+        if !self.indexed
+            && let Some(origin) = self.anchor(rest, expected, &region[at..], len)
+        {
+            self.children.push((node, origin));
+            return Ok(origin);
+        }
         if !self.indexed {
             self.olds.clear();
             self.olds.extend(old.siblings(rest.first, container));
-            self.index.fill(self.olds.iter().map(|&at| sample(old.bytes(at), options.seed)));
+            let Self { olds, index, odd, .. } = self;
+            index.fill(olds.iter().map(|&at| sample(meaning(old.bytes(at), odd), options.seed)));
             self.indexed = true;
         }
         self.matched &= !self.index.repeats;
-        let text = &region[at..builder.lexer.pos()];
-        let found = self.index.find(sample(text, options.seed)).map(|at| self.olds[at as usize]);
+        let text = &region[at..at + len];
+        let found = self.index.find(sample(meaning(text, &mut self.odd), options.seed));
+        let found = found.map(|at| self.olds[at as usize]);
+        if found.is_none() && !matches!(text[0], b'{' | b'[') {
+            self.fresh_len += len;
+            self.fresh += 1;
+        }
         let origin = found.filter(|&at| old.bytes(at) == text).unwrap_or(NONE);
         self.children.push((node, origin));
         Ok(origin)
+    }
+
+    /// Looks for the element that a text begins with among those to come, as where a window slides: what
+    /// follows it must be what followed it before.
+    fn anchor(&mut self, rest: &Rest<'_>, expected: u32, text: &[u8], len: usize) -> Option<u32> {
+        if self.anchors == ANCHORS_MAX {
+            return None;
+        }
+        self.anchors += 1;
+        let Rest { old, container, .. } = *rest;
+        let (element, behind) = text.split_at(len);
+        let mut ahead = old.siblings(expected, container).take(ANCHORED_MAX);
+        ahead.find(|&at| old.bytes(at) == element && goes_on(old, container, at, behind))
     }
 
     /// Reads a member; returns the old one of the same key.
@@ -208,6 +266,34 @@ impl TailReader {
     }
 }
 
+/// What is the same for equal scalars, but for those that are odd.
+fn meaning<'t>(text: &'t [u8], odd: &mut bool) -> &'t [u8] {
+    match text[0] {
+        b'"' => *odd |= text.contains(&b'\\'),
+        b'-' | b'0'..=b'9' => match number::plain(text) {
+            Some(plain) => return plain,
+            None => *odd = true,
+        },
+        _ => {}
+    }
+    text
+}
+
+/// Whether a text goes on with the next elements behind an old one.
+fn goes_on(old: View<'_>, container: u32, element: u32, mut text: &[u8]) -> bool {
+    let next = old.siblings(old.after(element), container).take(FOLLOWERS);
+    let mut count = 0;
+    for at in next {
+        let Some((b',', rest)) = text.split_first() else { return false };
+        if !stands(old, at, rest) {
+            return false;
+        }
+        text = &rest[old.bytes(at).len()..];
+        count += 1;
+    }
+    count == FOLLOWERS
+}
+
 /// Whether a text begins with an old value, and the value ends there.
 fn stands(old: View<'_>, node: u32, text: &[u8]) -> bool {
     let bytes = old.bytes(node);
@@ -218,5 +304,15 @@ fn stands(old: View<'_>, node: u32, text: &[u8]) -> bool {
             }))
 }
 
+/// An addition takes as much besides its path to the array and its value.
+const ADDITION_LEN: usize = r#"{"op":"add","path":"/0","value":}"#.len();
+/// So many elements in a row that are not where they were make the other place be forgotten.
+const MISSES_MAX: u32 = 8;
+/// How often an element is looked for among those to come, before all are indexed.
+const ANCHORS_MAX: u32 = 4;
+/// Among how many of them.
+const ANCHORED_MAX: usize = 1024;
+/// So many elements must follow it as they did.
+const FOLLOWERS: usize = 2;
 /// More comparisons of keys than these are left to the reading of the whole text.
 const COMPARED_MAX: usize = 1 << 14;

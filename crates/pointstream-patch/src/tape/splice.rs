@@ -34,7 +34,7 @@ impl Edit {
         (self.new.end - self.new.start).wrapping_sub(old) as u32
     }
 
-    fn is_scalar(&self) -> bool {
+    pub(crate) fn is_scalar(&self) -> bool {
         self.removed == 0 && self.added.is_empty() && self.owner == self.node
     }
 
@@ -53,6 +53,10 @@ impl Splices {
         self.edits.push(edit);
     }
 
+    pub(crate) fn edits(&self) -> &[Edit] {
+        &self.edits
+    }
+
     /// Forgets the edits from an offset of the old text on.
     pub(crate) fn forget(&mut self, offset: usize) {
         while self.edits.last().is_some_and(|edit| edit.old.start >= offset) {
@@ -66,7 +70,8 @@ impl Splices {
     }
 
     pub(crate) const fn memory(&self) -> usize {
-        self.scratch.memory() + self.edits.capacity() * size_of::<Edit>()
+        let edits = self.edits.capacity() * size_of::<Edit>();
+        self.scratch.memory() + edits + self.segments.capacity() * 8
     }
 
     /// How many values the tape will hold.
@@ -85,7 +90,8 @@ impl Splices {
     pub(crate) fn splice_text(&self, text: &mut String, spare: &mut String, new: &[u8]) -> bool {
         let incoming: usize = self.edits.iter().map(|edit| edit.new.len()).sum();
         let kept_place = self.edits.iter().all(|edit| edit.delta() == 0);
-        if incoming <= IN_PLACE_MAX && (kept_place || self.edits.len() <= MOVES_MAX) {
+        let few = self.edits.len() <= MOVES_MAX && text.len() <= MOVED_MAX;
+        if incoming <= IN_PLACE_MAX && (kept_place || few) {
             for edit in self.edits.iter().rev() {
                 let Ok(part) = core::str::from_utf8(&new[edit.new.clone()]) else { return false };
                 text.replace_range(edit.old.clone(), part);
@@ -97,13 +103,43 @@ impl Splices {
         let mut done = 0;
         for edit in &self.edits {
             let Ok(part) = core::str::from_utf8(&new[edit.new.clone()]) else { return false };
-            spare.push_str(&text[done..edit.old.start]);
+            push_pieces(spare, &text[done..edit.old.start]);
             spare.push_str(part);
             done = edit.old.end;
         }
-        spare.push_str(&text[done..]);
+        push_pieces(spare, &text[done..]);
         core::mem::swap(text, spare);
         true
+    }
+
+    /// Values came from somewhere else than the next text: says where they stand in it.
+    pub(crate) fn place(&mut self) {
+        let mut delta = 0usize;
+        for edit in &mut self.edits {
+            let start = edit.old.start.wrapping_add(delta);
+            let len = edit.new.len();
+            delta = delta.wrapping_add(len).wrapping_sub(edit.old.len());
+            edit.new = start..start + len;
+        }
+    }
+
+    /// Where a node stands on the tape that was brought up to date; nowhere if it is gone.
+    pub(crate) fn place_of(&self, node: u32) -> Option<u32> {
+        let before = self.edits.partition_point(|edit| edit.node < node);
+        let within = before
+            .checked_sub(1)
+            .is_some_and(|at| node < self.edits[at].node + self.edits[at].removed);
+        if within {
+            return None;
+        }
+        let scalars = self.edits.iter().all(Edit::is_scalar);
+        Some(if scalars { node } else { map(&self.segments, node) })
+    }
+
+    /// How much longer the text becomes.
+    pub(crate) fn len_bytes_after(&self, len: usize) -> usize {
+        let fold = |len: usize, edit: &Edit| len + edit.new.len() - edit.old.len();
+        self.edits.iter().fold(len, fold)
     }
 
     /// Brings the tape up to date.
@@ -159,6 +195,16 @@ impl Splices {
             grow(&mut spare.nodes, map(segments, edit.owner), edit.delta(), edit.growth());
         }
     }
+}
+
+/// Appends a text in pieces that the caches hold.
+fn push_pieces(out: &mut String, mut text: &str) {
+    while text.len() > PIECE_MAX {
+        let (piece, rest) = text.split_at(text.floor_char_boundary(PIECE_MAX));
+        out.push_str(piece);
+        text = rest;
+    }
+    out.push_str(text);
 }
 
 fn shift(starts: &mut [u32], delta: u32) {
@@ -219,3 +265,7 @@ fn map(segments: &[(u32, u32)], node: u32) -> u32 {
 const IN_PLACE_MAX: usize = 4096;
 /// Each change of length moves the rest of the text; more than these are not made in place.
 const MOVES_MAX: usize = 2;
+/// A longer text is not moved in place: a copy beside it is made in pieces.
+const MOVED_MAX: usize = 1 << 20;
+/// Copies this short are made in vector registers; the string instruction that longer ones use starts slowly.
+const PIECE_MAX: usize = 4000;

@@ -1,6 +1,5 @@
 use pointstream_patch::{
-    Document, Limits, OperationErrorKind, Options, PatchError, Pointer, apply, compose, diff_with,
-    invert,
+    Limits, OperationErrorKind, Options, PatchError, apply, compose, diff_with, invert,
 };
 use proptest::prelude::*;
 
@@ -43,32 +42,6 @@ proptest! {
         prop_assert!(both.len() <= one.len() + two.len());
         let text = applied(&texts[0], &both);
         prop_assert!(same(&value(&text), &second.1), "{} gives {}", both, text);
-    }
-
-    #[test]
-    fn edits_do_what_their_operations_say((old, new) in edited()) {
-        let (old_text, new_text) = (old.to_string(), new.to_string());
-        let change = diff_with(old_text.as_bytes(), new_text.as_bytes(), &Options::default()).unwrap();
-        let pointstream_patch::Change::Script(script) = change else { return Ok(()) };
-        let mut document = Document::parse(old_text.as_bytes(), &Limits::default()).unwrap();
-        let mut edits = document.edit();
-        for operation in script.operations() {
-            let path = operation.path();
-            let path = Pointer::parse(&path).unwrap();
-            match (operation.kind().name(), operation.value()) {
-                ("add", Some(value)) => edits.insert(path, value).unwrap(),
-                ("replace", Some(value)) => edits.set(path, value).unwrap(),
-                _ => edits.remove(path),
-            }
-        }
-        let mut ours = String::new();
-        edits.commit().unwrap().render_patch("", &mut ours);
-        let mut theirs = String::new();
-        script.render_patch("", &mut theirs);
-        prop_assert_eq!(ours, theirs);
-        prop_assert!(same(&value(document.text()), &new), "{}", document.text());
-        prop_assert!(document.update(new_text.as_bytes()).is_ok());
-        prop_assert_eq!(document.text(), new_text);
     }
 }
 
@@ -113,22 +86,4 @@ fn a_chain_of_updates_of_one_leaf_does_not_grow() {
     let sum = compose(sum.as_bytes(), whole, &limits).unwrap();
     assert!(!sum.contains("/a/v"), "{sum}");
     assert!(matches!(compose(b"{}", b"[]", &limits), Err(PatchError::NotAnArray)));
-}
-
-#[test]
-fn edits_are_made_together_or_not_at_all() {
-    let text = r#"{"a":[1,2],"b":1}"#;
-    let mut document = Document::parse(text.as_bytes(), &Limits::default()).unwrap();
-    let at = |text| Pointer::parse(text).unwrap();
-    let mut edits = document.edit();
-    edits.set(at("/b"), "2").unwrap();
-    edits.remove(at("/a/7"));
-    assert!(edits.set(at("/b"), "{").is_err());
-    let Err(PatchError::Operation(error)) = edits.commit() else { panic!() };
-    assert_eq!((error.index(), error.kind()), (1, OperationErrorKind::Bounds));
-    assert_eq!(document.text(), text);
-    let mut edits = document.edit();
-    edits.insert(at("/a/0"), " { \"x\" : 0 } ").unwrap();
-    assert_eq!(edits.commit().unwrap().len(), 1);
-    assert!(same(&value(document.text()), &value(r#"{"a":[{"x":0},1,2],"b":1}"#)));
 }

@@ -22,6 +22,18 @@ fn an_insertion_at_the_head_comes_before_the_removal_at_the_tail() {
 }
 
 #[test]
+fn what_comes_behind_a_long_array_is_added_at_its_end() {
+    let numbers = |range: core::ops::Range<u32>| format!("{:?}", range.collect::<Vec<_>>());
+    assert_eq!(
+        diff_text(&numbers(100..130), &numbers(102..132)),
+        concat!(
+            r#"[{"op":"remove","path":"/0"},{"op":"remove","path":"/0"},"#,
+            r#"{"op":"add","path":"/-","value":130},{"op":"add","path":"/-","value":131}]"#
+        )
+    );
+}
+
+#[test]
 fn a_changed_leaf_is_replaced_where_it_stands() {
     let old = format!(r#"{{"a/b":{},"m~n":[1,2]}}"#, list(1..=3));
     let new = old.replace(r#""id":2"#, r#""id":22"#);

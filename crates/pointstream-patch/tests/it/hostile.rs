@@ -1,6 +1,6 @@
 use pointstream_patch::{
-    Change, Document, Limits, OperationErrorKind, ParseErrorKind, PatchError, RowError, Rows,
-    apply, diff,
+    Change, Document, Limits, OperationErrorKind, ParseErrorKind, PatchError, Pointer, RowError,
+    Rows, apply, diff, invert,
 };
 
 fn kind(text: &[u8], limits: &Limits) -> Option<(ParseErrorKind, usize)> {
@@ -196,6 +196,20 @@ fn ten_thousand_levels_need_no_stack() {
             let patch = format!(r#"[{{"op":"replace","path":"{path}","value":2}}]"#);
             let text = apply(nested("1").as_bytes(), patch.as_bytes(), &limits).unwrap();
             assert!(text.contains("[2]"));
+            let back = invert(nested("1").as_bytes(), patch.as_bytes(), &limits).unwrap();
+            assert_eq!(apply(text.as_bytes(), back.as_bytes(), &limits).unwrap(), nested("1"));
+
+            let mut document = Document::parse(nested("1").as_bytes(), &limits).unwrap();
+            let leaf = document.handle(Pointer::parse(&"/0".repeat(10_000)).unwrap()).unwrap();
+            let mut edits = document.edit();
+            edits.set(leaf, "2").unwrap();
+            edits.commit().unwrap();
+            assert_eq!(document.text(), nested("2"));
+            let mut edits = document.edit();
+            edits.insert(leaf, "1").unwrap();
+            edits.set(leaf, "3").unwrap();
+            edits.commit().unwrap();
+            assert_eq!((document.get(leaf), document.text()), (Some("3"), &*nested("1,3")));
         })
         .unwrap()
         .join()

@@ -5,11 +5,12 @@
 mod algebra;
 mod conformance;
 mod diff;
-mod example;
+mod edits;
 mod hostile;
 mod laws;
 mod merge;
 mod options;
 mod rows;
 mod support;
+mod traps;
 mod values;

@@ -1,11 +1,11 @@
 use pointstream_patch::{
-    Change, Limits, Options, ParseErrorKind, PatchError, Pointer, diff_with, merge_apply,
+    Change, Document, Limits, Options, ParseErrorKind, PatchError, Pointer, diff_with, merge_apply,
     merge_diff,
 };
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::{apply_with_oracle, edited, json, replacement, same, value};
+use crate::support::{apply_with_oracle, edited, json, replacement, respell, same, value};
 
 const APPENDIX: &str = include_str!("../vectors/rfc7396_appendix.json");
 
@@ -104,6 +104,34 @@ proptest! {
             prop_assert!(same(&reference(old, &value(&patch)), &new), "{}", patch);
         } else {
             prop_assert!(new_text.contains("null"));
+        }
+    }
+
+    #[test]
+    fn an_update_writes_the_merge_patch_that_comparing_writes(
+        (old, new) in prop_oneof![edited(), (json(), json())],
+        spelled in any::<[bool; 2]>(),
+    ) {
+        let text = |value: &Value, spelled| {
+            let text = value.to_string();
+            if spelled { respell(&text) } else { text }
+        };
+        let (old_text, new_text) = (text(&old, spelled[0]), text(&new, spelled[1]));
+        let mut options = Options::default();
+        options.merge = true;
+        let mut document = Document::parse_with(old_text.as_bytes(), &options).unwrap();
+        let change = document.update(new_text.as_bytes()).unwrap();
+        let expected =
+            merge_diff(old_text.as_bytes(), new_text.as_bytes(), &options.limits).unwrap();
+        let Change::Script(script) = change else { return Ok(()) };
+        let mut patch = String::new();
+        let written = script.render_merge_patch(Pointer::ROOT, &mut patch);
+        prop_assert_eq!(written, expected.is_some());
+        if let Some(expected) = expected {
+            // Members may stand in another order.
+            prop_assert_eq!(patch.len(), expected.len(), "{} {}", patch, expected);
+            prop_assert_eq!(value(&patch), value(&expected));
+            prop_assert!(same(&reference(old, &value(&patch)), &new), "{}", patch);
         }
     }
 

@@ -1,4 +1,6 @@
-use pointstream_patch::{Change, Document, Limits, OperationKind, Options, apply, diff_with};
+use pointstream_patch::{
+    Change, Document, Limits, OperationKind, Options, Pointer, apply, diff_with,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -78,6 +80,11 @@ proptest! {
         prop_assert!(same(&value(&ours), &pair.1), "{} gives {}", patch, ours);
         let theirs = apply_with_oracle(&pair.0, &patch);
         prop_assert!(same(&theirs, &pair.1), "{} gives {}", patch, theirs);
+        let mut plain = options.clone();
+        (plain.moves, plain.copies) = (false, false);
+        let without = diff_with(old.as_bytes(), new.as_bytes(), &plain).unwrap();
+        let without = patch_of(&without, &new);
+        prop_assert!(patch.len() <= without.len(), "{} is longer than {}", patch, without);
         if let Change::Script(script) = &change {
             for operation in script.operations() {
                 let allowed = match operation.kind() {
@@ -87,6 +94,43 @@ proptest! {
                     _ => true,
                 };
                 prop_assert!(allowed, "{}", patch);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn updates_and_edits_in_a_chain_are_as_good_as_single_diffs_whatever_the_options(
+        chain in prop::collection::vec((lists(), any::<bool>()), 1..12),
+        mut options in options(),
+        merge in any::<bool>(),
+    ) {
+        options.merge = merge;
+        let mut old = String::from("[]");
+        let mut document = Document::parse_with(old.as_bytes(), &options).unwrap();
+        for ((a, b), edited) in chain {
+            for new in [a.to_string(), b.to_string()] {
+                let change = document.update(new.as_bytes()).unwrap();
+                let single = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
+                prop_assert_eq!(document.text(), &new);
+                prop_assert_eq!(patch_of(&change, &new), patch_of(&single, &new));
+                let merged = |change: &Change| {
+                    let mut patch = String::new();
+                    let Change::Script(script) = change else { return None };
+                    script.render_merge_patch(Pointer::ROOT, &mut patch).then_some(patch)
+                };
+                prop_assert_eq!(merged(&change), merged(&single));
+                old = new;
+            }
+            if edited && b.is_object() {
+                let mut edits = document.edit();
+                edits.set(Pointer::parse("/seq").unwrap(), "[2]").unwrap();
+                edits.insert(Pointer::parse("/items/0").unwrap(), r#"{"id":99}"#).unwrap();
+                edits.commit().unwrap();
+                old = document.text().to_owned();
             }
         }
     }
@@ -173,7 +217,7 @@ fn a_document_at_rest_takes_less_and_goes_on() {
     document.rest();
     assert!(document.memory() < awake / 4);
     assert!(document.memory() < 2 * list(0).len());
-    let at = pointstream_patch::Pointer::parse("/3/id").unwrap();
+    let at = Pointer::parse("/3/id").unwrap();
     assert_eq!(document.get(at), Some("4"));
     let Ok(Change::Script(script)) = document.update(list(2).as_bytes()) else { panic!() };
     assert_eq!(script.len(), 2);

@@ -24,6 +24,44 @@ fn values_are_compared_and_patched() {
     assert!(matches!(diff_values(&new, &new, &Options::default()), Ok(Change::Nothing)));
 }
 
+#[cfg(feature = "serde_json")]
+proptest::proptest! {
+    #[test]
+    fn values_are_compared_as_their_texts_are(
+        (old, new) in proptest::prop_oneof![
+            crate::support::edited(),
+            (crate::support::json(), crate::support::json()),
+        ],
+    ) {
+        let ours = diff_values(&old, &new, &Options::default()).unwrap();
+        let patch = crate::support::patch_of(&ours, &new.to_string());
+        let whole = crate::support::replacement(&new.to_string());
+        proptest::prop_assert!(patch.len() <= whole.len());
+        let mut value = old;
+        apply_value(&mut value, patch.as_bytes(), &Limits::default()).unwrap();
+        proptest::prop_assert!(crate::support::same(&value, &new), "{}", patch);
+    }
+}
+
+#[cfg(feature = "serde_json")]
+#[test]
+fn values_stay_within_the_limits() {
+    use pointstream_patch::{ParseErrorKind, ValueError};
+    let mut limits = Limits::default();
+    (limits.depth_max, limits.nodes_max, limits.bytes_max) = (2, 4, 12);
+    let kind =
+        |value: &serde_json::Value| match diff_values(&json!(0), value, &Options::new(&limits)) {
+            Err(ValueError::Parse(error)) => Some(error.kind()),
+            _ => None,
+        };
+    assert_eq!(kind(&json!([[1]])), None);
+    assert_eq!(kind(&json!([[[]]])), Some(ParseErrorKind::Depth));
+    assert_eq!(kind(&json!([1, 2, 3])), None);
+    assert_eq!(kind(&json!([1, 2, 3, 4])), Some(ParseErrorKind::Nodes));
+    assert_eq!(kind(&json!("0123456789")), None);
+    assert_eq!(kind(&json!("01234567890")), Some(ParseErrorKind::Bytes));
+}
+
 #[cfg(feature = "json-patch")]
 #[test]
 fn patches_of_crate_json_patch_go_in_and_out() {

@@ -1,36 +1,47 @@
+//! The program that compares and patches files, as a process.
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use super::Folder;
 
 /// The program, which cargo builds beside the tests.
 fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().and_then(Path::parent).unwrap();
-    folder.join("examples").join(format!("json_patch{}", std::env::consts::EXE_SUFFIX))
+    folder.join("examples/json_patch")
 }
 
-fn run(arguments: &[&str], input: &str) -> (Option<i32>, String) {
+/// Its exit code, and what it printed.
+fn run(folder: &Folder, arguments: &[&str], input: &str) -> (Option<i32>, String) {
     let mut child = Command::new(program())
         .args(arguments)
-        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .current_dir(&folder.0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // What ends before it reads its input closes it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
+    let failed = output.status.code() == Some(2);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(failed, said.starts_with("json_patch: ") && said.lines().count() == 1, "{said}");
     (output.status.code(), String::from_utf8(output.stdout).unwrap().trim_end().to_owned())
 }
 
+const ROWS: [&str; 2] = [
+    r#"{"rows":[{"ref":1,"v":"a long text"},{"ref":2,"v":"another text"},{"ref":3,"v":"x"}]}"#,
+    r#"{"rows":[{"ref":3,"v":"x"},{"ref":1,"v":"a long text"},{"ref":2,"v":"another text"}]}"#,
+];
+
 #[test]
 fn the_program_does_what_it_says() {
-    if !program().exists() {
-        eprintln!("SKIPPED: the example is not built; `cargo test` without `--test` builds it");
-        return;
-    }
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).unwrap();
+    let folder = Folder::new("json-patch");
+    let write = |name: &str, text: &str| drop(folder.write(name, text));
+    let run = |arguments: &[&str], input: &str| run(&folder, arguments, input);
     write("a.json", "{ \"a\": 1, \"long\": \"a text that stays as it is\" }\n");
     write("b.json", "{ \"a\": [1, 2], \"long\": \"a text that stays as it is\" }\n");
     let patch = r#"[{"op":"replace","path":"/a","value":[1,2]}]"#;
@@ -50,6 +61,19 @@ fn the_program_does_what_it_says() {
     assert_eq!((code, &*out), (Some(0), r#"{"a":[1,2],"long":"a text that stays as it is"}"#));
     let (code, out) = run(&["diff", "a.json", "-"], "[ 1, 2 ]");
     assert_eq!((code, &*out), (Some(1), r#"[{"op":"replace","path":"","value":[1,2]}]"#));
+    assert_eq!(run(&["diff", "a.json", "a.json"], ""), (Some(0), "[]".into()));
+    assert_eq!(run(&["merge-diff", "a.json", "a.json"], ""), (Some(0), "{}".into()));
+    write("c.json", "{ \"a\" : [ 1, { \"b\" : null } ] }");
+    let (code, out) = run(&["invert", "c.json", "-"], r#"[ { "op" : "remove", "path" : "/a" } ]"#);
+    assert_eq!((code, &*out), (Some(0), r#"[{"op":"add","path":"/a","value":[1,{"b":null}]}]"#));
+    write("rows.json", ROWS[0]);
+    let (code, out) = run(&["diff", "rows.json", "-", "--moves", "--key", "/rows/*=/ref"], ROWS[1]);
+    assert_eq!((code, &*out), (Some(1), r#"[{"op":"move","from":"/rows/2","path":"/rows/0"}]"#));
+    let (code, out) = run(
+        &["diff", "a.json", "-", "--pretty"],
+        "{\"a\":2,\"b\":3,\"long\":\"a text that stays as it is\"}",
+    );
+    assert_eq!((code, out.lines().count()), (Some(1), 2));
     for bad in [
         &["diff", "a.json"][..],
         &["diff", "a.json", "absent.json"],

@@ -11,7 +11,7 @@
 //! `-` is standard input. Exit codes: 0 done (for `diff` and `merge-diff`: equal), 1 different, 2 error.
 //! `--key '/items/*=/id'` says by which value the elements of an array are told apart.
 //!
-//! Try it: `cargo run -p pointstream-patch --example json_patch -- diff a.json b.json`
+//! Try it: `cargo run --example json_patch -- diff a.json b.json`
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
