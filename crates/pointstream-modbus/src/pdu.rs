@@ -6,6 +6,12 @@
 use crate::error::{Exception, PduError};
 use crate::table::Table;
 
+mod function;
+mod items;
+
+pub use function::Function;
+pub use items::{Bits, Words};
+
 /// The longest protocol data unit, in bytes.
 pub const PDU_LEN_MAX: usize = 253;
 /// How many coils or discrete inputs one request may read.
@@ -16,165 +22,6 @@ pub const READ_REGISTERS_MAX: u16 = 125;
 pub const WRITE_BITS_MAX: u16 = 1968;
 /// How many registers one request may write.
 pub const WRITE_REGISTERS_MAX: u16 = 123;
-
-/// The function codes that this crate speaks.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Function {
-    /// Read coils.
-    ReadCoils = 0x01,
-    /// Read discrete inputs.
-    ReadDiscretes = 0x02,
-    /// Read holding registers.
-    ReadHoldings = 0x03,
-    /// Read input registers.
-    ReadInputs = 0x04,
-    /// Write one coil.
-    WriteCoil = 0x05,
-    /// Write one holding register.
-    WriteRegister = 0x06,
-    /// Write several coils.
-    WriteCoils = 0x0f,
-    /// Write several holding registers.
-    WriteRegisters = 0x10,
-}
-
-impl Function {
-    /// The function with this code.
-    pub const fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
-            0x01 => Self::ReadCoils,
-            0x02 => Self::ReadDiscretes,
-            0x03 => Self::ReadHoldings,
-            0x04 => Self::ReadInputs,
-            0x05 => Self::WriteCoil,
-            0x06 => Self::WriteRegister,
-            0x0f => Self::WriteCoils,
-            0x10 => Self::WriteRegisters,
-            _ => return None,
-        })
-    }
-
-    /// Its code.
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// How many coils, inputs or registers one request may name.
-    pub const fn count_max(self) -> u16 {
-        match self {
-            Self::ReadCoils | Self::ReadDiscretes => READ_BITS_MAX,
-            Self::ReadHoldings | Self::ReadInputs => READ_REGISTERS_MAX,
-            Self::WriteCoil | Self::WriteRegister => 1,
-            Self::WriteCoils => WRITE_BITS_MAX,
-            Self::WriteRegisters => WRITE_REGISTERS_MAX,
-        }
-    }
-}
-
-/// Bits packed into bytes, the first in the least significant bit of the first byte.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Bits<'a> {
-    bytes: &'a [u8],
-    count: u16,
-}
-
-impl<'a> Bits<'a> {
-    /// The first `count` bits of `bytes`; `None` unless they are exactly the bytes for them.
-    pub fn new(bytes: &'a [u8], count: u16) -> Option<Self> {
-        (bytes.len() == usize::from(count.div_ceil(8))).then_some(Self { bytes, count })
-    }
-
-    /// Packs `bits` into `buffer`; `None` when it is too short or there are too many.
-    pub fn pack(bits: impl IntoIterator<Item = bool>, buffer: &'a mut [u8]) -> Option<Self> {
-        let mut count = 0u16;
-        for bit in bits {
-            let byte = buffer.get_mut(usize::from(count / 8))?;
-            let place = 1 << (count % 8);
-            *byte = if count.is_multiple_of(8) { 0 } else { *byte } | if bit { place } else { 0 };
-            count = count.checked_add(1)?;
-        }
-        Some(Self { bytes: &buffer[..usize::from(count.div_ceil(8))], count })
-    }
-
-    /// How many there are.
-    pub const fn len(&self) -> u16 {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The bit at `index`.
-    pub fn get(&self, index: u16) -> Option<bool> {
-        if index >= self.count {
-            return None;
-        }
-        self.bytes.get(usize::from(index / 8)).map(|byte| byte >> (index % 8) & 1 == 1)
-    }
-
-    /// All bits in order.
-    pub fn iter(&self) -> impl Iterator<Item = bool> + use<'a> {
-        let bits = *self;
-        (0..bits.count).filter_map(move |index| bits.get(index))
-    }
-}
-
-/// Registers as they stand on the wire, two bytes each, the high one first.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Words<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Words<'a> {
-    /// The registers in `bytes`; `None` when their number is odd.
-    pub fn new(bytes: &'a [u8]) -> Option<Self> {
-        bytes.len().is_multiple_of(2).then_some(Self { bytes })
-    }
-
-    /// Puts `words` into `buffer`; `None` when it is too short.
-    pub fn pack(words: &[u16], buffer: &'a mut [u8]) -> Option<Self> {
-        let bytes = buffer.get_mut(..words.len() * 2)?;
-        for (pair, word) in bytes.chunks_exact_mut(2).zip(words) {
-            pair.copy_from_slice(&word.to_be_bytes());
-        }
-        Some(Self { bytes })
-    }
-
-    /// How many there are.
-    pub const fn len(&self) -> usize {
-        self.bytes.len() / 2
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// The register at `index`.
-    pub fn get(&self, index: usize) -> Option<u16> {
-        let pair = self.bytes.get(index * 2..index * 2 + 2)?;
-        Some(u16::from_be_bytes([*pair.first()?, *pair.get(1)?]))
-    }
-
-    /// `N` registers from `index` on.
-    pub fn array<const N: usize>(&self, index: usize) -> Option<[u16; N]> {
-        let mut words = [0; N];
-        for (at, word) in words.iter_mut().enumerate() {
-            *word = self.get(index + at)?;
-        }
-        Some(words)
-    }
-
-    /// All registers in order.
-    pub fn iter(&self) -> impl Iterator<Item = u16> + use<'a> {
-        let words = *self;
-        (0..words.len()).filter_map(move |index| words.get(index))
-    }
-}
 
 /// What a client asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
