@@ -6,11 +6,15 @@
 use crate::error::{Exception, PduError};
 use crate::table::Table;
 
+mod device_id;
 mod function;
 mod items;
 
+pub use device_id::{DeviceId, IdAccess, object_name};
 pub use function::Function;
 pub use items::{Bits, Words};
+
+use device_id::MEI_DEVICE_ID;
 
 /// The longest protocol data unit, in bytes.
 pub const PDU_LEN_MAX: usize = 253;
@@ -22,6 +26,8 @@ pub const READ_REGISTERS_MAX: u16 = 125;
 pub const WRITE_BITS_MAX: u16 = 1968;
 /// How many registers one request may write.
 pub const WRITE_REGISTERS_MAX: u16 = 123;
+/// How many registers one request may write that reads others as well.
+pub const READ_WRITE_REGISTERS_MAX: u16 = 121;
 
 /// What a client asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,6 +70,33 @@ pub enum Request<'a> {
         /// The values.
         values: Words<'a>,
     },
+    /// Function 22: the register becomes `(held & and) | (or & !and)`.
+    MaskWrite {
+        /// The wire address.
+        address: u16,
+        /// The bits that stay.
+        and: u16,
+        /// The values of those that do not stay.
+        or: u16,
+    },
+    /// Function 23: writes, then reads.
+    ReadWriteRegisters {
+        /// The wire address of the first that is read.
+        start: u16,
+        /// How many are read.
+        count: u16,
+        /// The wire address of the first that is written.
+        write_start: u16,
+        /// What is written.
+        values: Words<'a>,
+    },
+    /// Function 43, MEI type 14: what the device is.
+    ReadDeviceId {
+        /// How much of it.
+        access: IdAccess,
+        /// The object to begin with.
+        object: u8,
+    },
 }
 
 impl<'a> Request<'a> {
@@ -75,13 +108,36 @@ impl<'a> Request<'a> {
             Self::WriteRegister { .. } => Function::WriteRegister,
             Self::WriteCoils { .. } => Function::WriteCoils,
             Self::WriteRegisters { .. } => Function::WriteRegisters,
+            Self::MaskWrite { .. } => Function::MaskWrite,
+            Self::ReadWriteRegisters { .. } => Function::ReadWriteRegisters,
+            Self::ReadDeviceId { .. } => Function::ReadDeviceId,
         }
+    }
+
+    /// Whether it changes something and reads nothing.
+    pub const fn is_write(&self) -> bool {
+        matches!(
+            self,
+            Self::WriteCoil { .. }
+                | Self::WriteRegister { .. }
+                | Self::WriteCoils { .. }
+                | Self::WriteRegisters { .. }
+                | Self::MaskWrite { .. }
+        )
     }
 
     /// What an answer to it must look like.
     pub fn shape(&self) -> Shape {
+        let mut or_mask = 0;
         let (start, detail) = match *self {
-            Self::Read { start, count, .. } => (start, count),
+            Self::Read { start, count, .. } | Self::ReadWriteRegisters { start, count, .. } => {
+                (start, count)
+            }
+            Self::MaskWrite { address, and, or } => {
+                or_mask = or;
+                (address, and)
+            }
+            Self::ReadDeviceId { access, object } => (u16::from(access.code()), object.into()),
             Self::WriteCoil { address, value } => (address, coil_word(value)),
             Self::WriteRegister { address, value } => (address, value),
             Self::WriteCoils { start, values } => (start, values.len()),
@@ -89,7 +145,7 @@ impl<'a> Request<'a> {
                 (start, u16::try_from(values.len()).unwrap_or(u16::MAX))
             }
         };
-        Shape { function: self.function(), start, detail }
+        Shape { function: self.function(), start, detail, or_mask }
     }
 
     /// Decodes one protocol data unit, whole and exact.
@@ -100,6 +156,9 @@ impl<'a> Request<'a> {
     pub fn decode(pdu: &'a [u8]) -> Result<Self, PduError> {
         let (&code, body) = pdu.split_first().ok_or(PduError::Length)?;
         let function = Function::from_code(code).ok_or(PduError::Function(code))?;
+        if function == Function::ReadDeviceId {
+            return Self::decode_device_id(body);
+        }
         let (start, detail, rest) = split_words(body)?;
         let request = match function {
             Function::WriteCoil => {
@@ -113,6 +172,13 @@ impl<'a> Request<'a> {
                 }
                 return Self::decode_several(function, start, detail, data);
             }
+            Function::MaskWrite => {
+                let &[high, low] = rest else { return Err(PduError::Length) };
+                let or = u16::from_be_bytes([high, low]);
+                return Ok(Self::MaskWrite { address: start, and: detail, or });
+            }
+            Function::ReadWriteRegisters => return Self::decode_read_write(start, detail, rest),
+            Function::ReadDeviceId => return Err(PduError::Function(code)),
             Function::ReadCoils => Self::Read { table: Table::Coil, start, count: detail },
             Function::ReadDiscretes => Self::Read { table: Table::Discrete, start, count: detail },
             Function::ReadHoldings => Self::Read { table: Table::Holding, start, count: detail },
@@ -121,6 +187,31 @@ impl<'a> Request<'a> {
         if !rest.is_empty() {
             return Err(PduError::Length);
         }
+        request.check().map(|()| request)
+    }
+
+    fn decode_device_id(body: &[u8]) -> Result<Self, PduError> {
+        match *body {
+            [MEI_DEVICE_ID, access, object] => {
+                let access = IdAccess::from_code(access).ok_or(PduError::Count)?;
+                Ok(Self::ReadDeviceId { access, object })
+            }
+            [MEI_DEVICE_ID, ..] | [] => Err(PduError::Length),
+            _ => Err(PduError::Function(Function::ReadDeviceId.code())),
+        }
+    }
+
+    fn decode_read_write(start: u16, count: u16, rest: &'a [u8]) -> Result<Self, PduError> {
+        let (write_start, write_count, rest) = split_words(rest)?;
+        let (&len, data) = rest.split_first().ok_or(PduError::Length)?;
+        if usize::from(len) != data.len() {
+            return Err(PduError::Length);
+        }
+        let values = Words::new(data).ok_or(PduError::Count)?;
+        if values.len() != usize::from(write_count) {
+            return Err(PduError::Count);
+        }
+        let request = Self::ReadWriteRegisters { start, count, write_start, values };
         request.check().map(|()| request)
     }
 
@@ -150,11 +241,24 @@ impl<'a> Request<'a> {
     /// appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), PduError> {
         self.check()?;
-        let Shape { function, start, detail } = self.shape();
+        let Shape { function, start, detail, or_mask } = self.shape();
         out.push(function.code());
+        if let Self::ReadDeviceId { access, object } = *self {
+            out.extend([MEI_DEVICE_ID, access.code(), object]);
+            return Ok(());
+        }
         out.extend(start.to_be_bytes());
         out.extend(detail.to_be_bytes());
         let data = match self {
+            Self::MaskWrite { .. } => {
+                out.extend(or_mask.to_be_bytes());
+                return Ok(());
+            }
+            Self::ReadWriteRegisters { write_start, values, .. } => {
+                out.extend(write_start.to_be_bytes());
+                out.extend(u16::try_from(values.len()).unwrap_or(u16::MAX).to_be_bytes());
+                values.bytes
+            }
             Self::WriteCoils { values, .. } => values.bytes,
             Self::WriteRegisters { values, .. } => values.bytes,
             _ => return Ok(()),
@@ -165,11 +269,20 @@ impl<'a> Request<'a> {
     }
 
     fn check(&self) -> Result<(), PduError> {
-        let Shape { function, start, detail } = self.shape();
+        let Shape { function, start, detail, .. } = self.shape();
         let count = match self {
-            Self::WriteCoil { .. } | Self::WriteRegister { .. } => 1,
+            Self::ReadDeviceId { .. } => return Ok(()),
+            Self::WriteCoil { .. } | Self::WriteRegister { .. } | Self::MaskWrite { .. } => 1,
             _ => detail,
         };
+        if let Self::ReadWriteRegisters { write_start, values, .. } = *self {
+            if values.is_empty() || values.len() > usize::from(READ_WRITE_REGISTERS_MAX) {
+                return Err(PduError::Count);
+            }
+            if usize::from(write_start) + values.len() > 0x1_0000 {
+                return Err(PduError::Range);
+            }
+        }
         if count == 0 || count > function.count_max() {
             return Err(PduError::Count);
         }
@@ -186,10 +299,13 @@ impl<'a> Request<'a> {
 pub struct Shape {
     /// The function asked for.
     pub function: Function,
-    /// The wire address of the first item.
+    /// The wire address of the first item; of function 43 the access.
     pub start: u16,
-    /// The count, or the value that a write of one item echoes.
+    /// The count, or what a write of one item echoes: the value, of function 22 the mask of what
+    /// stays. Of function 43 the object.
     pub detail: u16,
+    /// The second mask of function 22.
+    pub or_mask: u16,
 }
 
 /// What a server answers.
@@ -203,15 +319,18 @@ pub enum Response<'a> {
         /// The bits and their padding.
         bits: Bits<'a>,
     },
-    /// Functions 03 and 04.
+    /// Functions 03, 04 and 23.
     Words {
         /// The function answered.
         function: Function,
         /// The registers.
         words: Words<'a>,
     },
-    /// Functions 05, 06, 15 and 16: the address and the value or count, as they were asked.
+    /// Functions 05, 06, 15, 16 and 22: the address and the value, count or masks, as they were
+    /// asked.
     Wrote(Shape),
+    /// Function 43.
+    DeviceId(DeviceId<'a>),
     /// The request was refused.
     Exception {
         /// The function code asked for, which may be one that this crate does not speak.
@@ -242,19 +361,26 @@ impl<'a> Response<'a> {
                 let bits = Bits::new(bytes, count).ok_or(PduError::Count)?;
                 Ok(Self::Bits { function, bits })
             }
-            Function::ReadHoldings | Function::ReadInputs => {
+            Function::ReadHoldings | Function::ReadInputs | Function::ReadWriteRegisters => {
                 let words = Words::new(counted(body)?).ok_or(PduError::Count)?;
                 Ok(Self::Words { function, words })
             }
+            Function::ReadDeviceId => match body.first() {
+                Some(&MEI_DEVICE_ID) => Ok(Self::DeviceId(DeviceId::decode(body)?)),
+                Some(_) => Err(PduError::Function(code)),
+                None => Err(PduError::Length),
+            },
             _ => {
                 let (start, detail, rest) = split_words(body)?;
-                if !rest.is_empty() {
-                    return Err(PduError::Length);
-                }
+                let or_mask = match (function, rest) {
+                    (Function::MaskWrite, &[high, low]) => u16::from_be_bytes([high, low]),
+                    (Function::MaskWrite, _) | (_, [_, ..]) => return Err(PduError::Length),
+                    (_, []) => 0,
+                };
                 if function == Function::WriteCoil {
                     parse_coil_word(detail)?;
                 }
-                Ok(Self::Wrote(Shape { function, start, detail }))
+                Ok(Self::Wrote(Shape { function, start, detail, or_mask }))
             }
         }
     }
@@ -265,6 +391,7 @@ impl<'a> Response<'a> {
         let code = match *self {
             Self::Bits { function, .. } | Self::Words { function, .. } => function.code(),
             Self::Wrote(shape) => shape.function.code(),
+            Self::DeviceId(_) => Function::ReadDeviceId.code(),
             Self::Exception { function, .. } => function,
         };
         if code != asked.function.code() {
@@ -274,6 +401,7 @@ impl<'a> Response<'a> {
             Self::Bits { bits, .. } => bits.bytes.len() == usize::from(asked.detail.div_ceil(8)),
             Self::Words { words, .. } => words.len() == usize::from(asked.detail),
             Self::Wrote(shape) => return if shape == asked { Ok(()) } else { Err(PduError::Echo) },
+            Self::DeviceId(id) => u16::from(id.access().code()) == asked.start,
             Self::Exception { .. } => true,
         };
         if fits { Ok(()) } else { Err(PduError::Count) }
@@ -290,10 +418,18 @@ impl<'a> Response<'a> {
                 out.extend([function | 0x80, exception.0]);
                 return Ok(());
             }
-            Self::Wrote(Shape { function, start, detail }) => {
+            Self::Wrote(Shape { function, start, detail, or_mask }) => {
                 out.push(function.code());
                 out.extend(start.to_be_bytes());
                 out.extend(detail.to_be_bytes());
+                if function == Function::MaskWrite {
+                    out.extend(or_mask.to_be_bytes());
+                }
+                return Ok(());
+            }
+            Self::DeviceId(id) => {
+                out.push(Function::ReadDeviceId.code());
+                id.encode(out);
                 return Ok(());
             }
             Self::Bits { function, bits } => (function, bits.bytes),

@@ -21,6 +21,12 @@ pub enum Function {
     WriteCoils = 0x0f,
     /// Write several holding registers.
     WriteRegisters = 0x10,
+    /// Change bits of one holding register by two masks.
+    MaskWrite = 0x16,
+    /// Write several holding registers, then read several.
+    ReadWriteRegisters = 0x17,
+    /// Read the device's identification (MEI type 14).
+    ReadDeviceId = 0x2b,
 }
 
 impl Function {
@@ -35,6 +41,9 @@ impl Function {
             0x06 => Self::WriteRegister,
             0x0f => Self::WriteCoils,
             0x10 => Self::WriteRegisters,
+            0x16 => Self::MaskWrite,
+            0x17 => Self::ReadWriteRegisters,
+            0x2b => Self::ReadDeviceId,
             _ => return None,
         })
     }
@@ -44,12 +53,12 @@ impl Function {
         self as u8
     }
 
-    /// How many coils, inputs or registers one request may name.
+    /// How many coils, inputs or registers one request may name; of function 23, may read.
     pub const fn count_max(self) -> u16 {
         match self {
             Self::ReadCoils | Self::ReadDiscretes => READ_BITS_MAX,
-            Self::ReadHoldings | Self::ReadInputs => READ_REGISTERS_MAX,
-            Self::WriteCoil | Self::WriteRegister => 1,
+            Self::ReadHoldings | Self::ReadInputs | Self::ReadWriteRegisters => READ_REGISTERS_MAX,
+            Self::WriteCoil | Self::WriteRegister | Self::MaskWrite | Self::ReadDeviceId => 1,
             Self::WriteCoils => WRITE_BITS_MAX,
             Self::WriteRegisters => WRITE_REGISTERS_MAX,
         }
