@@ -23,6 +23,7 @@ pub mod pdu;
 mod points;
 #[cfg(feature = "server")]
 mod registers;
+pub mod rtu;
 pub mod scale;
 #[cfg(feature = "server")]
 mod server;

@@ -37,7 +37,7 @@ struct Pending {
 
 /// Names one request of one session.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Ticket(u16);
+pub struct Ticket(pub(crate) u16);
 
 /// What a session has to tell.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,6 +66,9 @@ pub enum RequestError {
     /// As many requests as allowed are outstanding.
     #[error("a request is outstanding")]
     Busy,
+    /// A read of unit 0 on a serial line, where all units listen and none answers.
+    #[error("unit 0 is all units of a serial line: it is written to, not read")]
+    Broadcast,
     /// The stream is not Modbus TCP.
     #[error("the session is broken")]
     Broken,
@@ -167,6 +170,23 @@ impl Session {
 }
 
 impl Answer {
+    /// The first bytes of `pdu`, as many as there may be.
+    pub(crate) fn new(pdu: &[u8]) -> Self {
+        let mut answer = Self { bytes: [0; PDU_LEN_MAX], len: 0 };
+        for (place, byte) in answer.bytes.iter_mut().zip(pdu) {
+            *place = *byte;
+            answer.len += 1;
+        }
+        answer
+    }
+
+    /// The bytes of a response; none where it has no bytes.
+    pub(crate) fn of(response: &Response<'_>) -> Self {
+        let mut out = Vec::new();
+        let _ = response.encode(&mut out);
+        Self::new(&out)
+    }
+
     /// What was answered.
     pub fn response(&self) -> Result<Response<'_>, PduError> {
         Response::decode(self.pdu())
@@ -195,14 +215,7 @@ fn outcome(pending: &mut Option<Pending>, frame: &Frame<'_>) -> Option<Event> {
     }
     let checked = Response::decode(frame.pdu).and_then(|response| response.check(shape));
     Some(match checked {
-        Ok(()) => {
-            let mut answer = Answer { bytes: [0; PDU_LEN_MAX], len: 0 };
-            for (place, byte) in answer.bytes.iter_mut().zip(frame.pdu) {
-                *place = *byte;
-                answer.len += 1;
-            }
-            Event::Answer(ticket, answer)
-        }
+        Ok(()) => Event::Answer(ticket, Answer::new(frame.pdu)),
         Err(error) => Event::Failed(ticket, AnswerError::Pdu(error)),
     })
 }

@@ -103,7 +103,7 @@ async fn refusals_are_the_faults_of_their_points_and_null_is_not_sent() {
         refusals.unwrap(),
         [
             "0 fault: Exception code 4: Slave Device Failure [00003 count=1]",
-            "1 fault: cannot write 4000: the number does not fit s2, which holds -32768 to 32767",
+            "1 fault: cannot write 4000: the value does not fit s2, which holds -32768 to 32767",
             "1 fault: cannot write 1: a s2 is not written with this kind of value",
             "2 fault: Str is not written by Modbus",
             "4 fault: bad answer: the answer does not repeat what was written [40020 count=2]",
