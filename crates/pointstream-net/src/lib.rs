@@ -6,8 +6,8 @@
 //! needs no change in them.
 //!
 //! There are TCP streams, UDP sockets towards one peer ([`dial_udp`]) and, with the feature
-//! `serial`, serial ports ([`SerialPort`]). Nothing here makes or assumes a runtime, spawns a task or reads the
-//! environment.
+//! `serial`, serial ports ([`SerialPort`]). Nothing here makes or assumes a runtime, spawns a task
+//! or reads the environment.
 
 mod dial;
 mod endpoint;
