@@ -43,7 +43,7 @@ async fn the_driver_conforms() {
     let points = Points::new(readable).with_writes(writes).with_bad(bad);
     let config = serde_json::json!({"uri": format!("modbus-tcp://{addr}"), "unit": 1});
     let config: Config = serde_json::from_value(config).unwrap();
-    let make = || Modbus::new(config.clone());
+    let make = || Modbus::new(config.clone()).unwrap();
     let run = conformance::driver(make, &points);
     tokio::time::timeout(Duration::from_secs(60), run).await.unwrap();
 }
