@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::address::Address;
 use crate::block::Merge;
-use crate::driver::Framing;
+use crate::framing::Framing;
 use crate::pdu::READ_BITS_MAX;
 use crate::rtu::Line;
 use crate::session::Session;

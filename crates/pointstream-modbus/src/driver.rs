@@ -18,7 +18,7 @@ use pointstream_conn::{
 use pointstream_point::{Fault, PointKey, Tags};
 
 pub use learn::Found;
-pub use link::{Framing, Trace, Traced};
+pub use link::{Trace, Traced};
 pub use wire::{Dial, Wire};
 
 use crate::block::Span;
@@ -27,6 +27,7 @@ use crate::driver::bus::{Bus, Buses, Purpose, Turn};
 use crate::driver::failure::Failure;
 use crate::driver::link::Manner;
 use crate::error::AnswerError;
+use crate::framing::Framing;
 use crate::map::{MapError, RegisterMap};
 use crate::pdu::{Request, Response};
 use crate::points::{Item, Points, span};
@@ -44,8 +45,9 @@ pub fn register(registry: &mut Registry) {
         }
         let bus = buses.bus(&config.target, || Wire::new(&config));
         let map = load_map(&config).map_err(|error| {
-            let path = config.register_map.as_deref().unwrap_or("".as_ref()).display();
-            Fault::permanent(format_args!("{path}: {error}"))
+            let path = config.register_map.as_deref().map(std::path::Path::display);
+            let path = path.map(|path| format!("{path}: ")).unwrap_or_default();
+            Fault::permanent(format_args!("{path}{error}"))
         })?;
         Ok(Modbus::on_bus(config, bus, map))
     });
@@ -229,7 +231,7 @@ impl<D: Dial> Modbus<D> {
     }
 
     /// Where there is nothing to ask, a connection is enough.
-    async fn connected(&mut self) -> Result<(), Failure> {
+    async fn connected(&self) -> Result<(), Failure> {
         let mut turn = self.bus.turn(Purpose::Read).await;
         let (limit, window) = (self.config.connect_timeout, self.window());
         turn.link(limit, window, &self.config.target).await.map(drop)
@@ -277,7 +279,7 @@ impl<D: Dial> Driver for Modbus<D> {
             let unit = self.config.unit;
             return Err(OpError::Session(Fault::down(format_args!(
                 "unit {unit} does not answer: left alone for {} s more, for the others on its line",
-                left.as_secs() + 1
+                left.as_millis().div_ceil(1000)
             ))));
         }
         self.open = true;

@@ -18,6 +18,7 @@ pub mod data;
 #[cfg(feature = "driver")]
 mod driver;
 mod error;
+mod framing;
 #[cfg(feature = "driver")]
 mod map;
 pub mod mbap;
@@ -39,16 +40,17 @@ pub use address::Address;
 #[cfg(feature = "driver")]
 pub use config::{Config, Target, UriError};
 #[cfg(feature = "driver")]
-pub use driver::{Dial, Found, Framing, Modbus, Trace, Traced, Wire, register};
+pub use driver::{Dial, Found, Modbus, Trace, Traced, Wire, register};
 pub use error::{
     AddressError, AnswerError, DataError, Exception, FrameError, PduError, ScaleError,
 };
+pub use framing::Framing;
 #[cfg(feature = "driver")]
 pub use map::{Access, MapError, Register, RegisterMap, RowError};
 #[cfg(feature = "server")]
 pub use registers::{Registers, RegistersError, Units};
 #[cfg(feature = "server")]
-pub use server::{Limits, Server};
+pub use server::{Limits, Server, serve_line};
 #[cfg(feature = "server")]
 pub use source::PointSource;
 pub use table::Table;

@@ -214,6 +214,10 @@ impl Units {
 }
 
 impl PointSource for Registers {
+    fn has_unit(&self, unit: u8) -> bool {
+        self.look(|units| units.units.contains_key(&unit))
+    }
+
     fn read_bits(
         &self,
         unit: u8,

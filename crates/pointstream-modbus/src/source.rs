@@ -17,6 +17,14 @@ use crate::table::Table;
 ///
 /// An answer may take its time, but the connection waits for it, and its client has a time-out.
 pub trait PointSource: Send + Sync + 'static {
+    /// Whether there is such a unit. On a serial line, units that are not there stay silent and
+    /// leave the answer to whoever they are; what is written to all units is written to each that
+    /// is there.
+    fn has_unit(&self, unit: u8) -> bool {
+        let _ = unit;
+        true
+    }
+
     /// Reads coils or discrete inputs from `start` on into `bits`.
     fn read_bits(
         &self,

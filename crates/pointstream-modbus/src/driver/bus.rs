@@ -12,8 +12,9 @@ use tokio::time::timeout;
 
 use crate::config::Target;
 use crate::driver::failure::Failure;
-use crate::driver::link::{Framing, Link};
+use crate::driver::link::Link;
 use crate::driver::wire::{Dial, Wire};
+use crate::framing::Framing;
 
 /// A line or a connection, with all units on it.
 ///

@@ -9,21 +9,10 @@ use tokio::time::{sleep_until, timeout_at};
 
 use crate::driver::failure::Failure;
 use crate::error::AnswerError;
+use crate::framing::Framing;
 use crate::pdu::Request;
-use crate::rtu::{self, Line};
+use crate::rtu;
 use crate::session::{Answer, Event, RequestError, Session, Ticket};
-
-/// How requests and answers are framed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum Framing {
-    /// Modbus TCP on a stream.
-    Tcp,
-    /// Modbus TCP, each frame a datagram.
-    Udp,
-    /// RTU.
-    Rtu(Line),
-}
 
 /// Who is shown the bytes that go over a link, one chunk at a time as they were sent or read.
 #[derive(Clone)]

@@ -173,7 +173,7 @@ impl<D: Dial> Modbus<D> {
 
     /// Transactions of one turn, in flight together.
     async fn exchange_all(
-        &mut self,
+        &self,
         requests: &[Request<'_>],
         outcomes: &mut Vec<(usize, Result<Answer, Failure>)>,
     ) -> Result<(), Failure> {

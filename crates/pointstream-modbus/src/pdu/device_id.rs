@@ -141,10 +141,13 @@ pub const fn object_name(object: u8) -> Option<&'static str> {
 /// The MEI type of device identification.
 pub(super) const MEI_DEVICE_ID: u8 = 0x0e;
 
+/// A number and what the object says.
+type Object<'a> = (u8, &'a [u8]);
+
 /// The bytes before the objects of an answer.
 const HEAD_LEN: usize = 7;
 
-fn split_object(bytes: &[u8]) -> Option<((u8, &[u8]), &[u8])> {
+fn split_object(bytes: &[u8]) -> Option<(Object<'_>, &[u8])> {
     let &[object, len, ref rest @ ..] = bytes else { return None };
     let (value, rest) = rest.split_at_checked(usize::from(len))?;
     Some(((object, value), rest))
