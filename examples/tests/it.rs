@@ -1,7 +1,10 @@
-//! The gateway as a process: its command line, its signals, its configuration while it runs.
+//! The examples as processes. Here the gateway: its command line, its signals, its configuration
+//! while it runs.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod modbus;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
