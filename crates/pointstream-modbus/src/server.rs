@@ -132,6 +132,9 @@ impl Server {
     }
 }
 
+/// How much is read at a time: some 80 requests, whose answers take 22 kB at most.
+const INPUT_LEN: usize = 1024;
+
 /// How long connections have to finish when the server ends.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
@@ -250,7 +253,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin, P: PointSource>(
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut decoder = Decoder::new();
-    let mut input = [0; ADU_LEN_MAX];
+    let mut input = [0; INPUT_LEN];
     let mut out = Vec::with_capacity(ADU_LEN_MAX);
     let mut pdu = Vec::with_capacity(ADU_LEN_MAX);
     let mut idle_at = Instant::now() + limits.idle_timeout;
@@ -263,23 +266,29 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin, P: PointSource>(
         };
         let Ok(Ok(len @ 1..)) = read else { return };
         let mut bytes = input.get(..len).unwrap_or(&[]);
-        loop {
+        let broken = loop {
             let frame = match decoder.decode(&mut bytes) {
                 Ok(Some(frame)) => frame,
-                Ok(None) => break,
-                Err(_) => return,
+                Ok(None) => break false,
+                Err(_) => break true,
             };
-            out.clear();
             answer(source, frame.header.unit, frame.pdu, &mut pdu).await;
             let framed = mbap::encode(frame.header, &mut out, |out| {
                 out.append(&mut pdu);
                 Ok::<_, core::convert::Infallible>(())
             });
             let Ok(()) = framed;
+        };
+        // What was asked together is answered together.
+        if !out.is_empty() {
             let Ok(Ok(())) = timeout(limits.write_timeout, stream.write_all(&out)).await else {
                 return;
             };
+            out.clear();
             idle_at = Instant::now() + limits.idle_timeout;
+        }
+        if broken {
+            return;
         }
     }
 }
