@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use pointstream_point::{Fault, PointKey, Tags};
+use pointstream_point::{EnumDefs, Fault, PointKey, Tags, WriteInfo};
 
 use crate::config::{NamedTuning, PointDef};
 use crate::driver::{Binding, OpError, Request, Write};
@@ -26,9 +26,18 @@ pub enum Input<'a> {
     Watch(Vec<PointKey>),
     /// Nobody watches these points any more.
     Unwatch(Vec<PointKey>),
-    /// A value for a point, with the mark by which the outcome is told. A newer write replaces an
-    /// older one of the same point that has not been sent.
-    Write(Write, u64),
+    /// A value that came into effect for a point, with the mark by which the outcome is told. A
+    /// newer write replaces an older one of the same point that has not been sent.
+    Write(PointKey, WriteInfo, u64),
+    /// These points are to be read once, out of turn, whether they are watched or not; the mark
+    /// tells when that is done.
+    Sync(Vec<PointKey>, u64),
+    /// Somebody needs the session to stay open, under this name. Idempotent.
+    Pin(Arc<str>),
+    /// That need has gone.
+    Unpin(Arc<str>),
+    /// The definitions that converts refer to.
+    Enums(Arc<EnumDefs>),
     /// The options of a tuning changed.
     Tuning(Arc<NamedTuning>),
     /// Points use another tuning from now on.
@@ -72,8 +81,10 @@ pub enum Action {
     Plan(Vec<PointKey>, PlanFor),
     /// [`Driver::read`](crate::Driver::read).
     Read(Vec<Request>, PlanFor),
-    /// [`Driver::write`](crate::Driver::write), with the marks of the writes.
-    Write(Vec<Write>, Vec<u64>),
+    /// [`Driver::poll`](crate::Driver::poll).
+    Poll,
+    /// [`Driver::write`](crate::Driver::write).
+    Write(Vec<Write>),
     /// [`Driver::watch`](crate::Driver::watch).
     Watch(Vec<PointKey>),
     /// [`Driver::unwatch`](crate::Driver::unwatch).

@@ -1,8 +1,10 @@
 use core::time::Duration;
 
+use pointstream_point::Schedule;
 use pointstream_time::{Instant, Seed};
 
 use crate::driver::Request;
+use crate::view::PollTimes;
 
 /// The points of one tuning as they are polled: a plan, a fixed grid of due times, and how far the
 /// running scan has come.
@@ -13,6 +15,9 @@ pub(crate) struct Bucket {
     outdated: bool,
     next: Option<Instant>,
     cursor: Option<usize>,
+    /// When the running scan began.
+    started: Instant,
+    times: PollTimes,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +49,7 @@ impl Bucket {
     /// Starts a scan now and lays the grid from a random phase, so that buckets spread out.
     pub(crate) fn start(&mut self, now: Instant, period: Duration, seed: &mut Seed) {
         self.renew();
-        self.cursor = Some(0);
+        self.begin(now);
         self.next = Some(now + seed.below(period));
     }
 
@@ -96,17 +101,43 @@ impl Bucket {
     }
 
     /// Starts a scan if one is due. While a scan is running the due one is left out and counted,
-    /// as are due times that passed unseen; the grid itself never moves.
-    pub(crate) fn tick(&mut self, now: Instant, period: Duration) -> Tick {
+    /// as are due times that passed unseen; the grid itself never moves. Where polls count from the
+    /// end of the last one, none is due while it runs.
+    pub(crate) fn tick(&mut self, now: Instant, period: Duration, schedule: Schedule) -> Tick {
         let Some(due) = self.next.filter(|&due| due <= now) else { return Tick::default() };
+        let running = self.cursor.is_some();
+        if schedule == Schedule::Delay {
+            if !running {
+                self.next = Some(now + period);
+                self.begin(now);
+            }
+            return Tick::default();
+        }
         let passed = now.since(due).as_nanos() / period.as_nanos().max(1);
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
         self.next = Some(due + period.saturating_mul(passed.saturating_add(1)));
-        if self.cursor.is_some() {
-            return Tick { overruns: 1, skipped: u64::from(passed) + 1 };
+        let tick = match running {
+            true => Tick { overruns: 1, skipped: u64::from(passed) + 1 },
+            false => Tick { overruns: 0, skipped: u64::from(passed) },
+        };
+        if !running {
+            self.begin(now);
         }
-        self.cursor = Some(0);
-        Tick { overruns: 0, skipped: u64::from(passed) }
+        self.times.overruns += tick.overruns;
+        self.times.skipped += tick.skipped;
+        tick
+    }
+
+    /// Begins a scan, unless the plan is known to be empty.
+    fn begin(&mut self, now: Instant) {
+        let empty = matches!(&self.plan, Plan::Ready(requests) if requests.is_empty());
+        self.cursor = (!empty).then_some(0);
+        self.started = now;
+    }
+
+    /// How long scans took, and how many there were.
+    pub(crate) fn times(&self) -> &PollTimes {
+        &self.times
     }
 
     /// The next step of the running scan.
@@ -120,18 +151,24 @@ impl Bucket {
         }
     }
 
-    /// One request of the scan is done. Gives whether the scan ended with it.
-    pub(crate) fn advance(&mut self) -> bool {
+    /// One request of the scan is done. Gives whether the scan ended with it; from then on counts
+    /// the next one where the schedule is by delay.
+    pub(crate) fn advance(&mut self, now: Instant, period: Duration, schedule: Schedule) -> bool {
         let Some(cursor) = self.cursor else { return false };
         let len = match &self.plan {
             Plan::Missing | Plan::Asked => return false,
             Plan::Ready(requests) => requests.len(),
         };
         self.cursor = Some(cursor + 1).filter(|&cursor| cursor < len);
-        if self.cursor.is_none() {
-            self.renew();
+        if self.cursor.is_some() {
+            return false;
         }
-        self.cursor.is_none()
+        self.times.record(now.since(self.started));
+        if schedule == Schedule::Delay && self.next.is_some() {
+            self.next = Some(now + period);
+        }
+        self.renew();
+        true
     }
 
     /// Forgets a plan that is outdated.
@@ -146,6 +183,60 @@ impl Bucket {
         if matches!(&self.plan, Plan::Ready(requests) if requests.is_empty()) {
             self.cursor = None;
         }
+    }
+}
+
+/// A fixed grid of due times for the polls of a driver that polls in its own way.
+#[derive(Debug, Default)]
+pub(crate) struct Grid {
+    next: Option<Instant>,
+    period: Duration,
+    due: bool,
+    running: bool,
+}
+
+impl Grid {
+    /// One poll now, the others from a random phase.
+    pub(crate) fn start(&mut self, now: Instant, period: Duration, seed: &mut Seed) {
+        self.period = period.max(Duration::from_millis(1));
+        self.next = Some(now + seed.below(self.period));
+        self.due = true;
+    }
+
+    pub(crate) fn stop(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.next.is_some()
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Lets time pass; as with a bucket, what falls due while a poll runs is left out and counted.
+    pub(crate) fn tick(&mut self, now: Instant) -> Tick {
+        let Some(due) = self.next.filter(|&due| due <= now) else { return Tick::default() };
+        let passed = now.since(due).as_nanos() / self.period.as_nanos();
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        self.next = Some(due + self.period.saturating_mul(passed.saturating_add(1)));
+        if self.due || self.running {
+            return Tick { overruns: 1, skipped: u64::from(passed) + 1 };
+        }
+        self.due = true;
+        Tick { overruns: 0, skipped: u64::from(passed) }
+    }
+
+    /// Whether a poll is due; it runs from then on.
+    pub(crate) fn take(&mut self) -> bool {
+        self.running = core::mem::take(&mut self.due);
+        self.running
+    }
+
+    /// The poll has ended.
+    pub(crate) fn end(&mut self) {
+        self.running = false;
     }
 }
 
@@ -171,11 +262,11 @@ mod tests {
     fn a_scan_runs_through_its_requests() {
         let mut bucket = bucket(2);
         assert_eq!(bucket.want(), Want::Nothing);
-        assert_eq!(bucket.tick(at(0), PERIOD), Tick::default());
+        assert_eq!(bucket.tick(at(0), PERIOD, Schedule::Grid), Tick::default());
         assert!(matches!(bucket.want(), Want::Read(request) if request.token == 0));
-        assert!(!bucket.advance());
+        assert!(!bucket.advance(at(50), PERIOD, Schedule::Grid));
         assert!(matches!(bucket.want(), Want::Read(request) if request.token == 1));
-        assert!(bucket.advance());
+        assert!(bucket.advance(at(50), PERIOD, Schedule::Grid));
         assert_eq!(bucket.want(), Want::Nothing);
         assert_eq!(bucket.next(), Some(at(100)));
     }
@@ -183,25 +274,46 @@ mod tests {
     #[test]
     fn an_overrun_is_skipped_and_counted_and_the_grid_stays() {
         let mut bucket = bucket(1);
-        bucket.tick(at(0), PERIOD);
-        assert_eq!(bucket.tick(at(100), PERIOD), Tick { overruns: 1, skipped: 1 });
-        bucket.advance();
-        assert_eq!(bucket.tick(at(130), PERIOD), Tick::default());
-        assert_eq!(bucket.tick(at(200), PERIOD), Tick::default());
-        bucket.advance();
-        assert_eq!(bucket.tick(at(570), PERIOD), Tick { overruns: 0, skipped: 2 });
+        bucket.tick(at(0), PERIOD, Schedule::Grid);
+        assert_eq!(bucket.tick(at(100), PERIOD, Schedule::Grid), Tick { overruns: 1, skipped: 1 });
+        bucket.advance(at(50), PERIOD, Schedule::Grid);
+        assert_eq!(bucket.tick(at(130), PERIOD, Schedule::Grid), Tick::default());
+        assert_eq!(bucket.tick(at(200), PERIOD, Schedule::Grid), Tick::default());
+        bucket.advance(at(50), PERIOD, Schedule::Grid);
+        assert_eq!(bucket.tick(at(570), PERIOD, Schedule::Grid), Tick { overruns: 0, skipped: 2 });
         assert_eq!(bucket.next(), Some(at(600)));
+    }
+
+    #[test]
+    fn by_delay_the_next_scan_counts_from_the_end_of_the_last() {
+        let mut bucket = bucket(1);
+        let delay = Schedule::Delay;
+        bucket.tick(at(0), PERIOD, delay);
+        assert_eq!(bucket.tick(at(150), PERIOD, delay), Tick::default(), "it still runs");
+        assert!(bucket.advance(at(170), PERIOD, delay));
+        assert_eq!(bucket.next(), Some(at(270)));
+        assert_eq!(bucket.times().scans, 1);
+        assert_eq!(bucket.times().total, Duration::from_millis(170));
+    }
+
+    #[test]
+    fn an_empty_plan_never_overruns() {
+        let mut bucket = bucket(0);
+        for tick in 0..5 {
+            let tick = bucket.tick(at(tick * 100), PERIOD, Schedule::Grid);
+            assert_eq!(tick, Tick::default());
+        }
     }
 
     #[test]
     fn a_new_set_of_points_is_planned_again() {
         let mut bucket = bucket(2);
-        bucket.tick(at(0), PERIOD);
-        bucket.advance();
+        bucket.tick(at(0), PERIOD, Schedule::Grid);
+        bucket.advance(at(50), PERIOD, Schedule::Grid);
         bucket.replan();
         assert!(matches!(bucket.want(), Want::Read(request) if request.token == 1));
-        assert!(bucket.advance(), "the scan goes on to its end");
-        bucket.tick(at(100), PERIOD);
+        assert!(bucket.advance(at(50), PERIOD, Schedule::Grid), "the scan goes on to its end");
+        bucket.tick(at(100), PERIOD, Schedule::Grid);
         assert_eq!(bucket.want(), Want::Plan);
         bucket.replan_now();
         assert_eq!(bucket.want(), Want::Plan);
@@ -209,6 +321,6 @@ mod tests {
         bucket.set_plan(Vec::new());
         bucket.settle();
         assert_eq!(bucket.want(), Want::Nothing);
-        assert_eq!(bucket.tick(at(200), PERIOD), Tick::default());
+        assert_eq!(bucket.tick(at(200), PERIOD, Schedule::Grid), Tick::default());
     }
 }

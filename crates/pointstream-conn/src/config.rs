@@ -1,7 +1,8 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{Id, PointKey, PointSpec, Tuning};
+use pointstream_point::{EnumDefs, FacetFaults, Id, PointKey, PointSpec, Tuning};
+use pointstream_time::Instant;
 
 /// What the framework needs to know about a connector, whatever its kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,19 +22,31 @@ pub struct ConnConfig {
     /// The time limit of one operation of the driver, beyond the driver's own limits. An operation
     /// that exceeds it is cancelled and the session closed. Default 1 min, floor 1 s.
     pub op_timeout: Duration,
-    /// The period at which an open session is asked for a sign of life. Default none.
+    /// The period at which the device is asked for a sign of life, for which the session is opened
+    /// if it is not open. Default none, floor 1 s.
     pub ping_freq: Option<Duration>,
+    /// The period at which a driver of the manual kind is asked to poll. Default the driver's own,
+    /// floor 100 ms.
+    pub poll_freq: Option<Duration>,
+    /// When the gateway is in its steady state: before, nothing is written again by
+    /// `write_max_time`, and nothing is pinged by `ping_freq`. Default the origin.
+    pub steady_at: Instant,
+    /// The enum definitions that converts refer to.
+    pub enums: Arc<EnumDefs>,
     /// The seed of jitter and phases.
     pub seed: u64,
 }
 
 impl ConnConfig {
     /// The configuration of the connector `id` with the default of everything.
-    pub const fn new(id: Id, shard: u32) -> Self {
+    pub fn new(id: Id, shard: u32) -> Self {
         Self {
             id,
             shard,
             disabled: false,
+            poll_freq: None,
+            steady_at: Instant::ORIGIN,
+            enums: Arc::default(),
             open_retry: Duration::from_secs(10),
             linger: Duration::from_secs(30),
             op_timeout: Duration::from_secs(60),
@@ -45,10 +58,14 @@ impl ConnConfig {
     /// The least of the durations that have a floor; a smaller one is raised to it.
     pub const FLOOR: Duration = Duration::from_secs(1);
 
+    /// The least period of polls of the manual kind.
+    pub const POLL_FLOOR: Duration = Duration::from_millis(100);
+
     pub(crate) fn floored(mut self) -> Self {
         self.open_retry = self.open_retry.max(Self::FLOOR);
         self.op_timeout = self.op_timeout.max(Self::FLOOR);
         self.ping_freq = self.ping_freq.map(|freq| freq.max(Self::FLOOR));
+        self.poll_freq = self.poll_freq.map(|freq| freq.max(Self::POLL_FLOOR));
         self
     }
 }
@@ -80,11 +97,20 @@ pub struct PointDef {
     pub spec: Arc<PointSpec>,
     /// The tuning.
     pub tuning: Arc<NamedTuning>,
+    /// What whoever made the configuration found wrong with it.
+    pub faults: FacetFaults,
 }
 
 impl PointDef {
     /// A point with its tuning.
     pub const fn new(key: PointKey, spec: Arc<PointSpec>, tuning: Arc<NamedTuning>) -> Self {
-        Self { key, spec, tuning }
+        Self { key, spec, tuning, faults: FacetFaults::NONE }
+    }
+
+    /// This point with faults of its configuration that are known already.
+    #[must_use]
+    pub fn with_faults(mut self, faults: FacetFaults) -> Self {
+        self.faults = faults;
+        self
     }
 }

@@ -1,17 +1,22 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use pointstream_point::{Fault, Now, PointKey, Status, Value};
+use pointstream_point::{Fault, Now, PointKey, WriteInfo};
 use pointstream_time::{Backoff, Instant, Seed};
 
-use crate::action::{Action, Input, Outcome, PlanFor};
-use crate::bucket::Want;
-use crate::config::{ConnConfig, NamedTuning, PointDef};
-use crate::driver::{Binding, Features, OpError, Request, Write};
-use crate::readings::{Reading, Readings};
-use crate::shard::{Over, Shard};
-use crate::view::{Changes, ConnState, ConnView, Event, PollStats};
+use crate::action::{Action, Input};
+use crate::bucket::Grid;
+use crate::config::ConnConfig;
+use crate::driver::{Binding, Features, Request};
+use crate::shard::Shard;
+use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats};
 use crate::writes::Writes;
+
+mod next;
+mod points;
+mod reads;
+mod session;
+mod writing;
 
 /// The state machine of a connector and of the points in its shard.
 ///
@@ -20,9 +25,9 @@ use crate::writes::Writes;
 /// with [`Input::Done`]. It touches no socket and no clock. A call before its time, or one that
 /// finds nothing to do, is harmless.
 ///
-/// - The session is opened when points are watched or something is to be written; it is `open`
-///   once the device has also given a sign of life. It closes when nobody has watched for the
-///   linger time.
+/// - The session is opened when points are watched or something is to be written, read or pinged,
+///   or while somebody pins it; it is `open` once the device has also given a sign of life. It
+///   closes when nobody has needed it for the linger time.
 /// - After a failure the next try comes after a jittered delay that grows up to the configured
 ///   [`open_retry`](ConnConfig::open_retry), for ever.
 /// - Requests go out one at a time: writes first, but never two batches of them in a row while
@@ -37,8 +42,10 @@ pub struct Connector {
     polls: PollStats,
     fault: Option<Fault>,
     proven: bool,
+    steady: bool,
     close_wanted: bool,
     in_flight: Option<Action>,
+    pins: BTreeSet<Arc<str>>,
     linger_until: Option<Instant>,
     retry: Backoff,
     retry_at: Option<Instant>,
@@ -50,8 +57,14 @@ pub struct Connector {
     to_unbind: Vec<PointKey>,
     to_watch: Vec<PointKey>,
     to_unwatch: Vec<PointKey>,
+    /// Points that the driver would not subscribe to, and when it is asked again.
+    unwatched: BTreeSet<PointKey>,
+    rewatch_at: Option<Instant>,
+    manual: Grid,
     quick: BTreeSet<PointKey>,
     quick_plan: VecDeque<Request>,
+    /// Readings out of turn that somebody waits for, each with the points that are still to come.
+    syncs: BTreeMap<u64, BTreeSet<PointKey>>,
     writes: Writes,
     wrote_last: bool,
     quick_last: bool,
@@ -65,7 +78,11 @@ impl Connector {
         let config = config.floored();
         let mut seed = Seed::new(config.seed);
         let retry = Backoff::new(ConnConfig::FLOOR, config.open_retry, seed.split());
+        let mut shard = Shard::default();
+        shard.set_enums(Arc::clone(&config.enums));
         let mut connector = Self {
+            steady: config.steady_at <= now.at,
+            next_ping: config.ping_freq.map(|freq| now.at.max(config.steady_at) + freq),
             config,
             features,
             now,
@@ -76,19 +93,23 @@ impl Connector {
             proven: false,
             close_wanted: false,
             in_flight: None,
+            pins: BTreeSet::new(),
             linger_until: None,
             retry,
             retry_at: None,
             ping_wanted: false,
-            next_ping: None,
             seed,
-            shard: Shard::default(),
+            shard,
             to_bind: Vec::new(),
             to_unbind: Vec::new(),
             to_watch: Vec::new(),
             to_unwatch: Vec::new(),
+            unwatched: BTreeSet::new(),
+            rewatch_at: None,
+            manual: Grid::default(),
             quick: BTreeSet::new(),
             quick_plan: VecDeque::new(),
+            syncs: BTreeMap::new(),
             writes: Writes::default(),
             wrote_last: false,
             quick_last: false,
@@ -114,15 +135,14 @@ impl Connector {
             Input::Unbind(points) => self.on_unbind(points),
             Input::Watch(points) => self.on_watch(points),
             Input::Unwatch(points) => self.on_unwatch(points),
-            Input::Write(write, token) => self.on_write(write, token),
+            Input::Write(key, info, token) => self.on_write(key, info, token),
+            Input::Sync(points, token) => self.on_sync(points, token),
             Input::Tuning(tuning) => self.on_tuning(&tuning),
-            Input::Retune(points) => {
-                for (key, tuning) in points {
-                    self.shard.retune(key, tuning);
-                }
-                self.start_idle_buckets();
-            }
+            Input::Retune(points) => self.on_retune(points),
+            Input::Enums(enums) => self.shard.set_enums(enums),
             Input::Disable(disabled) => self.on_disable(disabled),
+            Input::Pin(name) => drop(self.pins.insert(name)),
+            Input::Unpin(name) => self.on_unpin(&name),
             Input::Close => self.close_wanted = self.view.state != ConnState::Closed,
             Input::Ping => {
                 self.ping_wanted = !self.config.disabled;
@@ -133,6 +153,7 @@ impl Connector {
     }
 
     /// The next thing for the driver to do; `None` while one is being done or nothing is to do.
+    /// Changes and events may come of it: a value that does not convert ends here.
     pub fn poll_action(&mut self) -> Option<Action> {
         if self.in_flight.is_some() {
             return None;
@@ -142,7 +163,7 @@ impl Connector {
             Action::Open => self.set_state(ConnState::Opening),
             Action::Close => self.set_state(ConnState::Closing),
             Action::Read(requests, _) => self.polls.requests += requests.len() as u64,
-            Action::Write(..) => self.writes.forget_failures(),
+            Action::Poll => self.polls.requests += 1,
             _ => {}
         }
         self.in_flight = Some(action.clone());
@@ -154,8 +175,14 @@ impl Connector {
         if !self.shard.has_changes() {
             return None;
         }
-        let points = self.shard.take_changes(self.config.shard);
-        Some(Arc::new(Changes { shard: self.config.shard, wall: self.now.wall, points }))
+        let changed = self.shard.take_changes(self.config.shard);
+        Some(Arc::new(Changes {
+            shard: self.config.shard,
+            wall: self.now.wall,
+            points: changed.points,
+            writes: changed.writes,
+            his: changed.his,
+        }))
     }
 
     /// What else the surroundings should know.
@@ -170,12 +197,17 @@ impl Connector {
     pub fn poll_timeout(&self) -> Option<Instant> {
         let open = self.view.state == ConnState::Open;
         let buckets = self.shard.groups.iter().filter_map(|group| group.bucket.next()).min();
+        let steady = Some(self.config.steady_at);
         let timers = [
             self.retry_at.filter(|_| self.wants_session()),
             self.linger_until.filter(|_| open && self.is_idling() && !self.close_wanted),
-            self.next_ping.filter(|_| open),
+            self.next_ping.filter(|_| !self.config.disabled),
+            self.rewatch_at.filter(|_| open),
+            self.manual.next().filter(|_| open),
             buckets.filter(|_| open),
             self.shard.next_expiry(),
+            self.shard.next_write(),
+            steady.filter(|_| !self.steady && self.shard.has_written()),
         ];
         timers.into_iter().flatten().min()
     }
@@ -201,509 +233,33 @@ impl Connector {
         self.shard.len()
     }
 
-    fn next_action(&mut self) -> Option<Action> {
-        if !self.to_unbind.is_empty() {
-            return Some(Action::Unbind(core::mem::take(&mut self.to_unbind)));
-        }
-        if !self.to_bind.is_empty() {
-            return Some(Action::Bind(core::mem::take(&mut self.to_bind)));
-        }
-        if core::mem::take(&mut self.close_wanted) && self.view.state != ConnState::Closed {
-            return Some(Action::Close);
-        }
-        match self.view.state {
-            ConnState::Closed => self.should_open().then_some(Action::Open),
-            ConnState::Opening => Some(Action::Ping),
-            ConnState::Open => self.next_open_action(),
-            ConnState::Closing => None,
-        }
-    }
-
-    fn next_open_action(&mut self) -> Option<Action> {
-        if core::mem::take(&mut self.ping_wanted) {
-            return Some(Action::Ping);
-        }
-        if !self.to_unwatch.is_empty() {
-            return Some(Action::Unwatch(core::mem::take(&mut self.to_unwatch)));
-        }
-        self.to_watch.retain(|&key| self.shard.is_readable(key));
-        if !self.to_watch.is_empty() {
-            return Some(Action::Watch(core::mem::take(&mut self.to_watch)));
-        }
-        let writes_turn = !core::mem::take(&mut self.wrote_last);
-        if writes_turn && let Some((writes, tokens)) = self.writes.take_batch() {
-            self.wrote_last = true;
-            return Some(Action::Write(writes, tokens));
-        }
-        if let Some(action) = self.next_read() {
-            return Some(action);
-        }
-        let (writes, tokens) = self.writes.take_batch()?;
-        self.wrote_last = true;
-        Some(Action::Write(writes, tokens))
-    }
-
-    fn next_read(&mut self) -> Option<Action> {
-        if !self.features.poll {
-            return None;
-        }
-        if !core::mem::take(&mut self.quick_last)
-            && let Some(action) = self.next_quick()
-        {
-            return Some(action);
-        }
-        self.next_scan().or_else(|| self.next_quick())
-    }
-
-    /// What is read out of turn, but never twice in a row while a scan waits.
-    fn next_quick(&mut self) -> Option<Action> {
-        if let Some(request) = self.quick_plan.pop_front() {
-            self.quick_last = true;
-            return Some(Action::Read(vec![request], PlanFor::Quick));
-        }
-        if self.quick.is_empty() {
-            return None;
-        }
-        let keys = core::mem::take(&mut self.quick).into_iter().collect();
-        Some(Action::Plan(keys, PlanFor::Quick))
-    }
-
-    fn next_scan(&mut self) -> Option<Action> {
-        let groups = self.shard.groups.len();
-        for step in 1..=groups {
-            let at = (self.turn + step) % groups;
-            match self.shard.groups[at].bucket.want() {
-                Want::Nothing => {}
-                Want::Plan => {
-                    self.shard.groups[at].bucket.ask();
-                    let keys = self.shard.watched_keys(self.config.shard, Some(at));
-                    return Some(Action::Plan(keys, PlanFor::Bucket(at)));
-                }
-                Want::Read(request) => {
-                    self.turn = at;
-                    return Some(Action::Read(vec![request], PlanFor::Bucket(at)));
-                }
-            }
-        }
-        None
-    }
-
-    fn on_done(&mut self, result: Result<Outcome, OpError>) {
-        let Some(action) = self.in_flight.take() else {
-            debug_assert!(false, "an end without an action");
-            return;
-        };
-        match (action, result) {
-            (Action::Open, Ok(_)) => self.polls.opens += 1,
-            (Action::Open, Err(error)) => {
-                self.close_wanted = true;
-                self.on_lost(error.fault().clone());
-            }
-            (Action::Close, _) => self.on_closed(),
-            (action @ (Action::Bind(_) | Action::Unbind(_)), result) => {
-                // Only a panic ends it otherwise than well; who is not bound is never read.
-                if let (Action::Bind(bindings), Err(error)) = (action, result) {
-                    for binding in &bindings {
-                        self.shard.on_bind_fault(binding.key, error.fault().clone());
-                    }
-                }
-                self.shard.show_all(self.over().as_ref(), self.now.wall);
-                self.start_idle_buckets();
-            }
-            (Action::Plan(_, plan_for), Ok(Outcome::Plan(requests))) => {
-                self.on_planned(plan_for, requests);
-            }
-            (action, Err(OpError::Session(fault))) => {
-                self.abandon(action, &fault);
-                self.close_wanted = true;
-                self.on_lost(fault);
-            }
-            (Action::Plan(_, plan_for), _) => self.on_planned(plan_for, Vec::new()),
-            (Action::Ping, Ok(Outcome::Ping(meta))) => {
-                self.view_changed |= self.view.meta != meta;
-                self.view.meta = meta;
-                self.on_alive();
-            }
-            // A refusal is a sign of life too.
-            (Action::Ping, _) => self.on_alive(),
-            (Action::Read(requests, plan_for), result) => {
-                self.on_read(&requests, plan_for, result.err());
-            }
-            (Action::Write(writes, tokens), result) => self.on_wrote(&writes, tokens, result.err()),
-            (Action::Watch(keys), Err(OpError::Refused(fault))) => self.fault_all(&keys, &fault),
-            (Action::Watch(_) | Action::Unwatch(_), _) => self.proven = true,
-        }
-    }
-
-    fn on_read(&mut self, requests: &[Request], plan_for: PlanFor, refused: Option<OpError>) {
-        match refused {
-            Some(error) => {
-                for request in requests {
-                    self.fault_all(&request.points, error.fault());
-                }
-            }
-            None => self.prove(),
-        }
-        if let PlanFor::Bucket(at) = plan_for
-            && let Some(group) = self.shard.groups.get_mut(at)
-            && group.bucket.advance()
-        {
-            self.polls.scans += 1;
-        }
-    }
-
-    fn on_wrote(&mut self, writes: &[Write], tokens: Vec<u64>, refused: Option<OpError>) {
-        if refused.is_none() {
-            self.prove();
-        }
-        for (write, token) in writes.iter().zip(tokens) {
-            let failed = self.writes.take_failure(write.key);
-            let result = match (&refused, failed) {
-                (Some(error), _) => Err(error.fault().clone()),
-                (None, Some(fault)) => Err(fault),
-                (None, None) => Ok(()),
-            };
-            if result.is_ok() && self.shard.is_readable(write.key) {
-                self.quick.insert(write.key);
-            }
-            self.events.push_back(Event::Written { token, result });
-        }
-    }
-
-    fn on_planned(&mut self, plan_for: PlanFor, requests: Vec<Request>) {
-        match plan_for {
-            PlanFor::Quick => self.quick_plan.extend(requests),
-            PlanFor::Bucket(at) => {
-                if let Some(group) = self.shard.groups.get_mut(at) {
-                    group.bucket.set_plan(requests);
-                    group.bucket.settle();
-                }
-            }
-        }
-    }
-
-    fn on_readings(&mut self, readings: &mut Readings) {
-        let over = self.over();
-        let binding = matches!(self.in_flight, Some(Action::Bind(_)));
-        for reading in readings.drain() {
-            match reading {
-                Reading::Cur(key, Err(fault)) if binding => self.shard.on_bind_fault(key, fault),
-                Reading::WriteErr(key, fault) if binding => {
-                    self.shard.on_bind_write_fault(key, fault);
-                }
-                Reading::Cur(key, result) => self.on_reading(key, result, over.as_ref()),
-                Reading::WriteErr(key, fault) => self.writes.on_failure(key, fault),
-            }
-        }
-    }
-
-    fn on_reading(&mut self, key: PointKey, result: Result<Value, Fault>, over: Option<&Over>) {
-        if self.shard.on_reading(key, self.now.at, result) {
-            self.polls.readings += 1;
-            self.shard.show(key.slot, over, self.now.wall);
-        }
-    }
-
-    fn on_bind(&mut self, points: Vec<PointDef>) {
-        for point in points {
-            let slot = point.key.slot;
-            if let Some(before) = self.shard.key_in(self.config.shard, slot) {
-                self.on_unbind(vec![before]);
-            }
-            self.to_bind.extend(self.shard.insert(point, self.now.wall));
-            self.shard.show(slot, self.over().as_ref(), self.now.wall);
-        }
-    }
-
-    fn on_unbind(&mut self, points: Vec<PointKey>) {
-        for key in points {
-            if !self.shard.remove(key) {
-                continue;
-            }
-            let unbound = self.to_bind.iter().position(|binding| binding.key == key);
-            match unbound {
-                Some(at) => drop(self.to_bind.swap_remove(at)),
-                None => self.to_unbind.push(key),
-            }
-            self.to_watch.retain(|&other| other != key);
-            self.quick.remove(&key);
-            if let Some(token) = self.writes.remove(key) {
-                let result = Err(Fault::permanent("the point is gone"));
-                self.events.push_back(Event::Written { token, result });
-            }
-        }
-        self.start_linger();
-    }
-
-    fn on_watch(&mut self, points: Vec<PointKey>) {
-        let open = self.view.state == ConnState::Open;
-        for key in points {
-            if !self.shard.set_watched(key, true) || !open {
-                continue;
-            }
-            if self.features.watch {
-                self.to_watch.push(key);
-            } else if self.is_overdue(key) {
-                self.quick.insert(key);
-            }
-        }
-        self.start_idle_buckets();
-    }
-
-    /// Whether a newly watched point should be read at once rather than with its bucket.
-    fn is_overdue(&self, key: PointKey) -> bool {
-        let Some(group) = self.shard.group_index(key).map(|at| &self.shard.groups[at]) else {
-            return false;
-        };
-        // A bucket that starts now reads all of its points at once anyway.
-        let period = group.tuning.tuning.poll_time;
-        group.bucket.is_running()
-            && self.shard.updated(key).is_none_or(|at| self.now.at.since(at) >= period)
-    }
-
-    fn on_unwatch(&mut self, points: Vec<PointKey>) {
-        for key in points {
-            if self.shard.set_watched(key, false) {
-                self.quick.remove(&key);
-                let queued = self.to_watch.iter().position(|&other| other == key);
-                match queued {
-                    Some(at) => drop(self.to_watch.swap_remove(at)),
-                    None if self.features.watch && self.view.state == ConnState::Open => {
-                        self.to_unwatch.push(key);
-                    }
-                    None => {}
-                }
-            }
-        }
-        self.start_linger();
-    }
-
-    fn on_write(&mut self, write: Write, token: u64) {
-        let refused = if !self.features.write {
-            Some(Fault::unsupported("writing"))
-        } else if let Err(fault) = self.shard.check_writable(write.key) {
-            Some(fault)
-        } else if self.config.disabled {
-            Some(Fault::new(pointstream_point::FaultKind::Disabled, "conn disabled"))
-        } else {
-            self.fault.clone().filter(|_| self.retry_at.is_some_and(|at| at > self.now.at))
-        };
-        let ended = match refused {
-            Some(fault) => Some((token, fault)),
-            None => self
-                .writes
-                .push(write, token)
-                .map(|old| (old, Fault::permanent("superseded by a later write"))),
-        };
-        if let Some((token, fault)) = ended {
-            self.events.push_back(Event::Written { token, result: Err(fault) });
-        }
-        self.linger_until = Some(self.now.at + self.config.linger);
-    }
-
-    fn on_tuning(&mut self, tuning: &Arc<NamedTuning>) {
-        let Some(at) = self.shard.update_tuning(tuning) else { return };
-        let bucket = &mut self.shard.groups[at].bucket;
-        if bucket.is_running() {
-            bucket.start(self.now.at, tuning.tuning.poll_time, &mut self.seed);
-        }
-    }
-
-    fn on_disable(&mut self, disabled: bool) {
-        if self.config.disabled == disabled {
-            return;
-        }
-        self.config.disabled = disabled;
-        self.fault = None;
-        self.retry_at = None;
-        self.retry.on_success();
-        self.view.status = Status::Unknown;
-        self.linger_until = None;
-        if disabled {
-            self.ping_wanted = false;
-            self.close_wanted = self.view.state != ConnState::Closed;
-            self.fail_writes(&Fault::new(pointstream_point::FaultKind::Disabled, "conn disabled"));
-        }
-        self.update_status();
-    }
-
-    /// Lets time do its part, and closes what nobody needs.
-    fn advance(&mut self) {
-        let at = self.now.at;
-        self.shard.expire(at, self.over().as_ref(), self.now.wall);
-        if self.view.state != ConnState::Open {
-            return;
-        }
-        for group in &mut self.shard.groups {
-            let tick = group.bucket.tick(at, group.tuning.tuning.poll_time);
-            self.polls.overruns += tick.overruns;
-            self.polls.skipped += tick.skipped;
-        }
-        if self.next_ping.is_some_and(|due| due <= at) {
-            self.ping_wanted = true;
-            self.next_ping = self.config.ping_freq.map(|freq| at + freq);
-        }
-        let lingered = self.linger_until.is_some_and(|until| until <= at);
-        if lingered && self.is_idling() {
-            self.close_wanted = true;
-        }
-    }
-
-    /// The first sign of life after opening, or a later one.
-    fn on_alive(&mut self) {
-        if self.view.state != ConnState::Opening {
-            return self.prove();
-        }
-        self.set_state(ConnState::Open);
-        self.proven = false;
-        self.fault = None;
-        self.retry_at = None;
-        self.next_ping = self.config.ping_freq.map(|freq| self.now.at + freq);
-        self.linger_until = Some(self.now.at + self.config.linger);
-        self.ping_wanted = false;
-        self.view.status = Status::Ok;
-        self.update_status();
-        if self.shard.watched() == 0 {
-            self.prove();
-        }
-        if self.features.watch {
-            self.to_watch = self.shard.watched_keys(self.config.shard, None);
-        }
-        self.start_idle_buckets();
-    }
-
-    /// The session works: a later failure is the first one again.
-    fn prove(&mut self) {
-        if !core::mem::replace(&mut self.proven, true) {
-            self.retry.on_success();
-        }
-    }
-
-    /// The session was lost or could not be opened.
-    fn on_lost(&mut self, fault: Fault) {
-        self.polls.failures += 1;
-        self.retry_at = Some(self.now.at + self.retry.on_failure());
-        self.ping_wanted = false;
-        self.fail_writes(&fault);
-        self.fault = Some(fault);
-        self.stop_session();
-        self.update_status();
-    }
-
-    fn on_closed(&mut self) {
-        self.set_state(ConnState::Closed);
-        self.linger_until = None;
-        self.stop_session();
-        // What was asked to be written meanwhile is still to be written.
-        if !self.writes.is_empty() {
-            self.linger_until = Some(self.now.at + self.config.linger);
-        }
-    }
-
-    fn stop_session(&mut self) {
-        for group in &mut self.shard.groups {
-            group.bucket.stop();
-        }
-        self.next_ping = None;
-        self.to_watch.clear();
-        self.to_unwatch.clear();
-        self.quick.clear();
-        self.quick_plan.clear();
-    }
-
-    /// What was under way when the session ended.
-    fn abandon(&mut self, action: Action, fault: &Fault) {
-        if let Action::Write(_, tokens) = action {
-            for token in tokens {
-                self.events.push_back(Event::Written { token, result: Err(fault.clone()) });
-            }
-        }
-    }
-
-    fn fail_writes(&mut self, fault: &Fault) {
-        for token in self.writes.drain() {
-            self.events.push_back(Event::Written { token, result: Err(fault.clone()) });
-        }
-    }
-
-    fn fault_all(&mut self, keys: &[PointKey], fault: &Fault) {
-        let over = self.over();
-        for &key in keys {
-            self.on_reading(key, Err(fault.clone()), over.as_ref());
-        }
-    }
-
-    fn start_idle_buckets(&mut self) {
-        if self.view.state != ConnState::Open || !self.features.poll || self.features.watch {
-            return;
-        }
-        for group in &mut self.shard.groups {
-            let period = group.tuning.tuning.poll_time;
-            match (group.watched, group.bucket.is_running()) {
-                (0, true) => group.bucket.stop(),
-                (1.., false) => group.bucket.start(self.now.at, period, &mut self.seed),
-                _ => {}
-            }
-        }
-    }
-
-    fn start_linger(&mut self) {
-        if self.shard.watched() == 0 {
-            self.linger_until = Some(self.now.at + self.config.linger);
-        }
-        self.start_idle_buckets();
-    }
-
-    /// Whether nobody needs the session at present.
-    fn is_idling(&self) -> bool {
-        self.shard.watched() == 0 && self.writes.is_empty()
-    }
-
-    fn wants_session(&self) -> bool {
-        let needed = self.shard.watched() > 0 || self.ping_wanted || !self.writes.is_empty();
-        needed && !self.config.disabled && self.view.state == ConnState::Closed
-    }
-
-    fn should_open(&self) -> bool {
-        self.wants_session() && self.retry_at.is_none_or(|at| at <= self.now.at)
-    }
-
-    fn set_state(&mut self, state: ConnState) {
-        self.view_changed |= self.view.state != state;
-        self.view.state = state;
-    }
-
-    fn update_status(&mut self) {
-        let before = (self.view.status, self.view.err.take());
-        self.view.status = match (&self.fault, self.config.disabled) {
-            (_, true) => Status::Disabled,
-            (Some(fault), false) => fault.status(),
-            (None, false) => self.view.status,
-        };
-        let err = self.fault.as_ref().filter(|_| !self.config.disabled);
-        self.view.err = err.map(|fault| Arc::clone(fault.message()));
-        self.view_changed |= before != (self.view.status, self.view.err.clone());
-        // All points are shown again even if the status is the same: the call is rare, and those
-        // that have not changed stay unmarked.
-        self.shard.show_all(self.over().as_ref(), self.now.wall);
-    }
-
-    fn over(&self) -> Option<Over> {
-        if self.view.status == Status::Ok {
-            return None;
-        }
-        let err = format!("conn {}", self.view.status).into();
-        Some(Over { status: self.view.status, err })
-    }
-
     /// Counters of polling.
     pub fn stats(&self) -> PollStats {
         self.polls
     }
 
+    /// How the polls of each tuning went, the shortest period first.
+    pub fn buckets(&self) -> Vec<BucketView> {
+        let used = self.shard.groups.iter().filter(|group| group.members() > 0);
+        let view = |group: &crate::shard::Group| {
+            let (id, period) = (group.tuning.id.clone(), group.tuning.tuning.poll_time);
+            let points = (group.members(), group.polled);
+            BucketView::new(id, period, points, *group.bucket.times())
+        };
+        let mut views: Vec<_> = used.map(view).collect();
+        views.sort_by(|a, b| (a.poll_time, &a.tuning).cmp(&(b.poll_time, &b.tuning)));
+        views
+    }
+
     /// The keys of all points.
     pub fn keys(&self) -> Vec<PointKey> {
         self.shard.keys(self.config.shard)
+    }
+
+    /// The value that came into effect last for a point, with the cause of its last write, and
+    /// whether it waits for the least time between two writes.
+    pub fn last_write(&self, key: PointKey) -> Option<(&WriteInfo, bool)> {
+        self.shard.last_write(key)
     }
 }
 

@@ -1,4 +1,5 @@
 use core::future::Future;
+use core::time::Duration;
 use std::sync::Arc;
 
 use pointstream_point::{Fault, Kind, PointKey, PointSpec, Tags, Value};
@@ -80,8 +81,16 @@ pub trait Driver: Send + 'static {
         async { Err(OpError::Refused(Fault::unsupported("writing"))) }
     }
 
+    /// Polls in the driver's own way, such as a watch that the other side keeps. Called each
+    /// [`Features::manual`] while anything is watched.
+    fn poll(&mut self, into: &mut Readings) -> impl Future<Output = Result<(), OpError>> + Send {
+        let _ = into;
+        async { Err(OpError::Refused(Fault::unsupported("polling"))) }
+    }
+
     /// Subscribes to points; their values then arrive by [`event`](Self::event) or with any other
-    /// operation. Called with all watched points after each opening.
+    /// operation. Called with all watched points after each opening. A point that cannot be
+    /// subscribed to is named by [`Readings::unwatchable`].
     fn watch(
         &mut self,
         points: &[PointKey],
@@ -115,15 +124,18 @@ pub trait Driver: Send + 'static {
 pub struct Features {
     /// [`Driver::read`] works, so watched points are polled.
     pub poll: bool,
-    /// [`Driver::watch`] works, so watched points are subscribed to.
+    /// [`Driver::watch`] works, so watched points are subscribed to. Those that it refuses are
+    /// polled, if that works too.
     pub watch: bool,
     /// [`Driver::write`] works.
     pub write: bool,
+    /// [`Driver::poll`] works, and this is its period where the configuration says nothing else.
+    pub manual: Option<Duration>,
 }
 
 impl Features {
     /// Nothing beyond open, close and ping.
-    pub const NONE: Self = Self { poll: false, watch: false, write: false };
+    pub const NONE: Self = Self { poll: false, watch: false, write: false, manual: None };
 
     /// These features and polling.
     #[must_use]
@@ -136,6 +148,13 @@ impl Features {
     #[must_use]
     pub const fn with_watch(mut self) -> Self {
         self.watch = true;
+        self
+    }
+
+    /// These features and polling in the driver's own way, with its usual period.
+    #[must_use]
+    pub const fn with_manual_poll(mut self, period: Duration) -> Self {
+        self.manual = Some(period);
         self
     }
 
@@ -153,8 +172,11 @@ impl Features {
 pub struct Binding {
     /// The key by which everything about the point is said.
     pub key: PointKey,
-    /// The kind of value that the point is to have.
-    pub kind: Kind,
+    /// The kind of value that the driver is to read; none where a convert stands between it and
+    /// the point, and whatever the address holds will do.
+    pub kind: Option<Kind>,
+    /// The same for what is written.
+    pub write_kind: Option<Kind>,
     /// The address of the current value, in the driver's syntax.
     pub cur: Option<Box<str>>,
     /// The address to write to, in the driver's syntax.
@@ -164,12 +186,22 @@ pub struct Binding {
 impl Binding {
     /// A point with neither address.
     pub const fn new(key: PointKey, kind: Kind) -> Self {
-        Self { key, kind, cur: None, write: None }
+        Self { key, kind: Some(kind), write_kind: Some(kind), cur: None, write: None }
     }
 
     /// What a driver sees of a configured point.
     pub fn of(key: PointKey, spec: &PointSpec) -> Self {
-        Self { key, kind: spec.kind, cur: spec.cur.clone(), write: spec.write.clone() }
+        let kind = |convert: &Option<Box<str>>| {
+            let converts = convert.as_deref().is_some_and(|text| !text.is_empty());
+            (!converts).then_some(spec.kind)
+        };
+        Self {
+            key,
+            kind: kind(&spec.more.cur_convert),
+            write_kind: kind(&spec.more.write_convert),
+            cur: spec.cur.clone(),
+            write: spec.write.clone(),
+        }
     }
 }
 
@@ -190,7 +222,9 @@ impl Request {
     }
 }
 
-/// A value on its way to a device. It was checked against the point's kind, unit and range.
+/// A value on its way to a device: checked against the point's kind, unit and range, then
+/// converted. Null says that nobody wants anything of the point any more; a protocol that can
+/// release a value does so, any other does nothing and answers well.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Write {

@@ -23,6 +23,7 @@ pub(crate) trait DynDriver: Send {
         requests: &'a [Request],
         into: &'a mut Readings,
     ) -> BoxFuture<'a, Result<(), OpError>>;
+    fn poll<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>>;
     fn write<'a>(
         &'a mut self,
         writes: &'a [Write],
@@ -76,6 +77,10 @@ impl<D: Driver> DynDriver for D {
         into: &'a mut Readings,
     ) -> BoxFuture<'a, Result<(), OpError>> {
         Box::pin(Driver::read(self, requests, into))
+    }
+
+    fn poll<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>> {
+        Box::pin(Driver::poll(self, into))
     }
 
     fn write<'a>(

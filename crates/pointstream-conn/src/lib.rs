@@ -25,4 +25,4 @@ pub use driver::{Binding, Driver, Features, OpError, Request, Write};
 pub use readings::{Reading, Readings};
 pub use registry::{AnyDriver, Context, MakeError, Registry};
 pub use shell::{Clock, Follower, Handle, Shell};
-pub use view::{Changes, ConnState, ConnView, Event, PollStats};
+pub use view::{BucketView, Changes, ConnState, ConnView, Event, PollStats, PollTimes, WriteDone};

@@ -1,4 +1,4 @@
-use pointstream_point::{Fault, PointKey, Value};
+use pointstream_point::{Fault, PointKey, Times, Value};
 
 /// Where a driver puts what it learned about points during an operation.
 ///
@@ -16,8 +16,12 @@ pub struct Readings {
 pub enum Reading {
     /// A current value, or why there is none.
     Cur(PointKey, Result<Value, Fault>),
+    /// A current value with the times of the other side.
+    Sample(PointKey, Value, Times),
     /// A write was refused for this point.
     WriteErr(PointKey, Fault),
+    /// The point cannot be subscribed to.
+    Unwatchable(PointKey, Fault),
 }
 
 impl Readings {
@@ -32,6 +36,17 @@ impl Readings {
     /// The point has this current value.
     pub fn ok(&mut self, point: PointKey, value: Value) {
         self.push(Reading::Cur(point, Ok(value)));
+    }
+
+    /// The point has this current value, and the other side says when it was taken.
+    pub fn sample(&mut self, point: PointKey, value: Value, times: Times) {
+        self.push(Reading::Sample(point, value, times));
+    }
+
+    /// The point cannot be subscribed to: it is polled where the driver can, and has this fault
+    /// where it cannot. To be used in [`Driver::watch`](crate::Driver::watch).
+    pub fn unwatchable(&mut self, point: PointKey, fault: Fault) {
+        self.push(Reading::Unwatchable(point, fault));
     }
 
     /// The point has no current value, and this is why. Other points are not touched.

@@ -1,6 +1,8 @@
+use core::any::Any;
+use core::panic::AssertUnwindSafe;
 use std::collections::BTreeMap;
 
-use pointstream_point::{Fault, Id, PointKey, PointSpec};
+use pointstream_point::{ConvertCache, FacetFaults, Fault, Id, Pipeline, PointKey, PointSpec};
 use serde::de::DeserializeOwned;
 
 use crate::driver::{Binding, Driver};
@@ -32,25 +34,46 @@ impl AnyDriver {
         self.0.features()
     }
 
-    /// Has the driver parse the addresses of points, without opening anything. Gives the faults
-    /// with the places of their points.
+    /// Has the driver parse the addresses of points, without opening anything, and checks their
+    /// converts. Gives the faults with the places of their points. A panic of the driver is a fault
+    /// of all of them.
     pub fn check(&mut self, points: &[PointSpec]) -> Vec<(usize, Fault)> {
         let key = |slot| PointKey { shard: 0, slot, generation: 0 };
+        let mut converts = ConvertCache::default();
+        let mut faults = Vec::new();
+        for (at, point) in points.iter().enumerate() {
+            let FacetFaults { cur, write, his, .. } = Pipeline::new(point, &mut converts).1;
+            faults.extend([cur, write, his].into_iter().flatten().map(|fault| (at, fault)));
+        }
         let bindings: Vec<Binding> = (0..)
             .zip(points)
             .filter(|(_, point)| !point.disabled)
             .map(|(slot, point)| Binding::of(key(slot), point))
             .collect();
         let mut readings = Readings::new();
-        self.0.bind(&bindings, &mut readings);
+        let bind = AssertUnwindSafe(|| self.0.bind(&bindings, &mut readings));
+        if let Err(panic) = std::panic::catch_unwind(bind) {
+            let fault = panicked(&*panic);
+            faults.extend(bindings.iter().map(|b| (b.key.slot as usize, fault.clone())));
+            return faults;
+        }
         let fault = |reading| match reading {
             Reading::Cur(key, Err(fault)) | Reading::WriteErr(key, fault) => {
                 Some((key.slot as usize, fault))
             }
-            Reading::Cur(_, Ok(_)) => None,
+            _ => None,
         };
-        readings.drain().filter_map(fault).collect()
+        faults.extend(readings.drain().filter_map(fault));
+        faults
     }
+}
+
+/// A panic of a driver as a fault.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Fault {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("no message");
+    Fault::permanent(format_args!("the driver panicked: {text}"))
 }
 
 /// What a driver is told about its surroundings when it is made.

@@ -1,12 +1,24 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pointstream_point::{Cur, CurState, Fault, PointKey, PointSpec, Status, Tuning, Value};
+use pointstream_point::{
+    ConvertCache, Cur, CurState, EnumDefs, Fault, His, PointKey, PointSpec, Times, Tuning, Value,
+    Write,
+};
 use pointstream_time::Instant;
 
-use crate::bucket::Bucket;
 use crate::config::{NamedTuning, PointDef};
 use crate::driver::Binding;
+
+mod age;
+mod facets;
+mod group;
+mod writing;
+
+pub(crate) use facets::Over;
+use facets::SlotMore;
+pub(crate) use group::Group;
+pub(crate) use writing::Accepted;
 
 /// The live state of a connector's points, by slot.
 ///
@@ -17,46 +29,41 @@ pub(crate) struct Shard {
     slots: Vec<Option<Slot>>,
     pub(crate) groups: Vec<Group>,
     changed: Vec<u32>,
+    converts: ConvertCache,
+    enums: Arc<EnumDefs>,
     len: usize,
     watched: usize,
+    writing: writing::Writing,
 }
 
+/// One point. Small, since there may be a million: what few points have is in `more`.
 #[derive(Debug)]
 struct Slot {
+    cur: CurState,
+    spec: Arc<PointSpec>,
+    more: Option<Box<SlotMore>>,
     generation: u32,
     group: u32,
-    watched: bool,
-    changed: bool,
-    /// In the group's list of points with a good reading that can go stale.
+    /// The neighbours in the group's list of points with a good reading that can go stale.
+    prev: u32,
+    next: u32,
     listed: bool,
-    prev: Option<u32>,
-    next: Option<u32>,
-    spec: Arc<PointSpec>,
-    /// A fault of the configuration, found when the driver bound the point.
-    fault: Option<Fault>,
-    /// The same for the address to write to alone.
-    write_fault: Option<Fault>,
-    cur: CurState,
+    watched: bool,
+    /// Watched by polling, since its driver cannot subscribe to it.
+    polled: bool,
+    changed: bool,
 }
 
-/// Points that share a tuning.
-#[derive(Debug)]
-pub(crate) struct Group {
-    pub(crate) tuning: Arc<NamedTuning>,
-    pub(crate) bucket: Bucket,
-    members: usize,
-    /// Watched points that can be read.
-    pub(crate) watched: usize,
-    oldest: Option<u32>,
-    newest: Option<u32>,
+/// What changed about the points of a connector, by facet.
+#[derive(Debug, Default)]
+pub(crate) struct Changed {
+    pub(crate) points: Vec<(PointKey, Cur)>,
+    pub(crate) writes: Vec<(PointKey, Write)>,
+    pub(crate) his: Vec<(PointKey, His)>,
 }
 
-/// What stands above all points of a connector.
-#[derive(Clone, Debug)]
-pub(crate) struct Over {
-    pub(crate) status: Status,
-    pub(crate) err: Arc<str>,
-}
+/// No slot, in a list.
+const NONE: u32 = u32::MAX;
 
 impl Shard {
     pub(crate) fn len(&self) -> usize {
@@ -67,32 +74,43 @@ impl Shard {
         self.watched
     }
 
-    /// Adds a point, or replaces the one in its slot. Gives what the driver is to bind.
+    /// The enum definitions that converts refer to.
+    pub(crate) fn set_enums(&mut self, enums: Arc<EnumDefs>) {
+        self.enums = enums;
+    }
+
+    /// Adds a point, or replaces the one in its slot. Gives what the driver is to bind: the sides
+    /// of the point whose configuration is sound.
     pub(crate) fn insert(&mut self, def: PointDef, wall: Timestamp) -> Option<Binding> {
-        let PointDef { key, spec, tuning } = def;
+        let PointDef { key, spec, tuning, faults } = def;
         self.remove_slot(key.slot);
         let group = self.group_of(tuning);
         self.groups[group as usize].members += 1;
-        let binding = (!spec.disabled).then(|| Binding::of(key, &spec));
+        let more = SlotMore::new(&spec, faults, &mut self.converts, wall);
         let at = key.slot as usize;
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || None);
         }
-        self.slots[at] = Some(Slot {
+        let slot = Slot {
+            cur: CurState::new(wall),
+            spec,
+            more,
             generation: key.generation,
             group,
-            watched: false,
-            changed: false,
+            prev: NONE,
+            next: NONE,
             listed: false,
-            prev: None,
-            next: None,
-            spec,
-            fault: None,
-            write_fault: None,
-            cur: CurState::new(wall),
-        });
+            watched: false,
+            polled: false,
+            changed: false,
+        };
+        let mut binding = Binding::of(key, &slot.spec);
+        binding.cur.take_if(|_| slot.faults().cur.is_some());
+        binding.write.take_if(|_| slot.faults().write.is_some());
+        let bind = !slot.spec.disabled && (binding.cur.is_some() || binding.write.is_some());
+        self.slots[at] = Some(slot);
         self.len += 1;
-        binding
+        bind.then_some(binding)
     }
 
     /// Removes a point. Gives whether it was there.
@@ -102,9 +120,8 @@ impl Shard {
 
     /// Moves a point to another tuning, keeping its state.
     pub(crate) fn retune(&mut self, key: PointKey, tuning: Arc<NamedTuning>) {
-        if self.slot(key).is_none() {
-            return;
-        }
+        let Some(slot) = self.slot(key) else { return };
+        let polled = slot.polled;
         let watched = self.set_watched(key, false);
         let listed = self.unlist(key.slot);
         let to = self.group_of(tuning);
@@ -119,47 +136,55 @@ impl Shard {
         if watched {
             self.set_watched(key, true);
         }
+        if polled {
+            self.set_polled(key, true);
+        }
     }
 
-    /// Gives the tunings their present options; a group keeps its points and its bucket.
-    pub(crate) fn update_tuning(&mut self, tuning: &Arc<NamedTuning>) -> Option<usize> {
-        let at = self.groups.iter().position(|group| group.tuning.id == tuning.id)?;
-        self.groups[at].tuning = floored(Arc::clone(tuning));
-        Some(at)
-    }
-
-    /// Marks a point as watched or not. Gives whether that changed, for a point that can be read.
+    /// Marks a point as watched or not; who is no longer watched is no longer polled. Gives
+    /// whether that changed, for a point that can be read.
     pub(crate) fn set_watched(&mut self, key: PointKey, watched: bool) -> bool {
         let Some(slot) = self.slot_mut(key) else { return false };
         if slot.watched == watched || !slot.is_readable() {
             return false;
         }
         slot.watched = watched;
-        let group = slot.group as usize;
-        let group = &mut self.groups[group];
         if watched {
-            group.watched += 1;
             self.watched += 1;
         } else {
-            group.watched -= 1;
             self.watched -= 1;
+            self.set_polled(key, false);
+        }
+        true
+    }
+
+    /// Has a watched point polled by its bucket, or no longer. Gives whether that changed.
+    pub(crate) fn set_polled(&mut self, key: PointKey, polled: bool) -> bool {
+        let Some(slot) = self.slot_mut(key) else { return false };
+        if slot.polled == polled || (polled && !slot.watched) {
+            return false;
+        }
+        slot.polled = polled;
+        let group = slot.group as usize;
+        let group = &mut self.groups[group];
+        if polled {
+            group.polled += 1;
+        } else {
+            group.polled -= 1;
         }
         group.bucket.replan();
         true
     }
 
-    /// The bucket of a point.
-    pub(crate) fn group_index(&self, key: PointKey) -> Option<usize> {
-        self.slot(key).map(|slot| slot.group as usize)
+    /// The watched points that can be read.
+    pub(crate) fn watched_keys(&self, shard: u32) -> Vec<PointKey> {
+        self.keyed(shard).filter(|(_, slot)| slot.watched).map(|(key, _)| key).collect()
     }
 
-    /// The watched points that can be read, of one group or of all.
-    pub(crate) fn watched_keys(&self, shard: u32, group: Option<usize>) -> Vec<PointKey> {
-        let of_group = |slot: &Slot| group.is_none_or(|group| slot.group as usize == group);
-        self.keyed(shard)
-            .filter(|(_, slot)| slot.watched && slot.is_readable() && of_group(slot))
-            .map(|(key, _)| key)
-            .collect()
+    /// The points that the bucket of this group polls.
+    pub(crate) fn polled_keys(&self, shard: u32, group: usize) -> Vec<PointKey> {
+        let polled = |slot: &Slot| slot.polled && slot.group as usize == group;
+        self.keyed(shard).filter(|(_, slot)| polled(slot)).map(|(key, _)| key).collect()
     }
 
     /// Whether the point can be read.
@@ -167,32 +192,9 @@ impl Shard {
         self.slot(key).is_some_and(Slot::is_readable)
     }
 
-    /// Whether the point is there and enabled and has an address to write to; else why not.
-    pub(crate) fn check_writable(&self, key: PointKey) -> Result<(), Fault> {
-        let Some(slot) = self.slot(key) else {
-            return Err(Fault::permanent("the point is gone"));
-        };
-        match slot.fault.as_ref().or(slot.write_fault.as_ref()) {
-            _ if slot.spec.disabled => Err(Fault::permanent("Point is disabled")),
-            _ if slot.spec.write.is_none() => Err(Fault::permanent("the point is not writable")),
-            Some(fault) => Err(fault.clone()),
-            None => Ok(()),
-        }
-    }
-
-    /// Binding found the configuration of a point at fault.
-    pub(crate) fn on_bind_fault(&mut self, key: PointKey, fault: Fault) {
-        self.set_watched(key, false);
-        if let Some(slot) = self.slot_mut(key) {
-            slot.fault = Some(fault);
-        }
-    }
-
-    /// Binding found the address to write to at fault; the current value is not touched by it.
-    pub(crate) fn on_bind_write_fault(&mut self, key: PointKey, fault: Fault) {
-        if let Some(slot) = self.slot_mut(key) {
-            slot.write_fault = Some(fault);
-        }
+    /// Whether somebody watches the point.
+    pub(crate) fn is_watched(&self, key: PointKey) -> bool {
+        self.slot(key).is_some_and(|slot| slot.watched)
     }
 
     /// A reading arrived. Gives whether the point is known.
@@ -200,14 +202,24 @@ impl Shard {
         &mut self,
         key: PointKey,
         at: Instant,
-        reading: Result<Value, Fault>,
+        reading: Result<(Value, Times), Fault>,
     ) -> bool {
-        let Some(slot) = self.slot_mut(key) else { return false };
-        match reading.and_then(|value| slot.spec.accept(value)) {
-            Ok(value) => {
-                slot.cur.on_ok(at, value);
-                self.unlist(key.slot);
-                self.append(key.slot);
+        let Some(Some(slot)) = self.slots.get_mut(key.slot as usize) else { return false };
+        if slot.generation != key.generation {
+            return false;
+        }
+        let more = slot.more.as_deref();
+        let reading = reading.and_then(|(raw, times)| {
+            let value = match more.and_then(|more| more.pipeline.as_ref()) {
+                None => slot.spec.accept(raw),
+                Some(pipeline) => pipeline.cur(&slot.spec, raw, &self.enums),
+            };
+            value.map(|value| (value, times))
+        });
+        match reading {
+            Ok((value, times)) => {
+                slot.cur.on_sample(at, value, times);
+                self.relist(key.slot);
             }
             Err(fault) => {
                 slot.cur.on_fault(at, &fault);
@@ -217,65 +229,24 @@ impl Shard {
         true
     }
 
-    /// Turns points stale whose stale time has passed, and shows them.
-    pub(crate) fn expire(&mut self, at: Instant, over: Option<&Over>, wall: Timestamp) {
-        for group in 0..self.groups.len() {
-            while let Some((slot, due)) = self.next_stale(group) {
-                if due > at {
-                    break;
-                }
-                self.unlist(slot);
-                if let Some(slot) = self.slots[slot as usize].as_mut() {
-                    slot.cur.on_stale();
-                }
-                self.show(slot, over, wall);
+    /// Takes what changed since the last call.
+    pub(crate) fn take_changes(&mut self, shard: u32) -> Changed {
+        let mut changes = Changed::default();
+        for at in core::mem::take(&mut self.changed) {
+            let Some(Some(slot)) = self.slots.get_mut(at as usize) else { continue };
+            let key = PointKey { shard, slot: at, generation: slot.generation };
+            if core::mem::take(&mut slot.changed) {
+                changes.points.push((key, slot.cur.cur()));
+            }
+            let Some(more) = &mut slot.more else { continue };
+            if core::mem::take(&mut more.write_changed) {
+                changes.writes.extend(more.write.as_ref().map(|state| (key, state.write())));
+            }
+            if core::mem::take(&mut more.his_changed) {
+                changes.his.extend(more.his.as_ref().map(|state| (key, state.his())));
             }
         }
-    }
-
-    /// When the next point goes stale.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        (0..self.groups.len()).filter_map(|group| self.next_stale(group)).map(|(_, due)| due).min()
-    }
-
-    /// Folds what stands above a point over its own state and marks it when that changes what it
-    /// shows.
-    pub(crate) fn show(&mut self, at: u32, over: Option<&Over>, wall: Timestamp) {
-        let Some(Some(slot)) = self.slots.get_mut(at as usize) else { return };
-        if slot.spec.cur.is_none() && !slot.spec.disabled && slot.fault.is_none() {
-            return;
-        }
-        let disabled: Arc<str>;
-        let over = if let Some(fault) = &slot.fault {
-            Some((fault.status(), fault.message()))
-        } else if slot.spec.disabled {
-            disabled = "Point is disabled".into();
-            Some((Status::Disabled, &disabled))
-        } else {
-            over.map(|over| (over.status, &over.err))
-        };
-        if slot.cur.show(over, wall) && !slot.changed {
-            slot.changed = true;
-            self.changed.push(at);
-        }
-    }
-
-    /// Shows every point, after something above them all changed.
-    pub(crate) fn show_all(&mut self, over: Option<&Over>, wall: Timestamp) {
-        for at in 0..self.slots.len() {
-            self.show(u32::try_from(at).unwrap_or(u32::MAX), over, wall);
-        }
-    }
-
-    /// Takes what changed since the last call.
-    pub(crate) fn take_changes(&mut self, shard: u32) -> Vec<(PointKey, Cur)> {
-        let changed = core::mem::take(&mut self.changed);
-        let cur = |slot: u32| {
-            let state = self.slots.get_mut(slot as usize)?.as_mut()?;
-            state.changed = false;
-            Some((PointKey { shard, slot, generation: state.generation }, state.cur.cur()))
-        };
-        changed.into_iter().filter_map(cur).collect()
+        changes
     }
 
     pub(crate) fn has_changes(&self) -> bool {
@@ -291,6 +262,11 @@ impl Shard {
     pub(crate) fn key_in(&self, shard: u32, slot: u32) -> Option<PointKey> {
         let taken = self.slots.get(slot as usize)?.as_ref()?;
         Some(PointKey { shard, slot, generation: taken.generation })
+    }
+
+    /// The group of a point.
+    pub(crate) fn group_index(&self, key: PointKey) -> Option<usize> {
+        self.slot(key).map(|slot| slot.group as usize)
     }
 
     /// When the last reading of a point arrived.
@@ -315,128 +291,38 @@ impl Shard {
         (slot.generation == key.generation).then_some(slot)
     }
 
-    fn group_of(&mut self, tuning: Arc<NamedTuning>) -> u32 {
-        let tuning = floored(tuning);
-        let known = self.groups.iter().position(|group| group.tuning.id == tuning.id);
-        let at = known.unwrap_or_else(|| {
-            self.groups.push(Group {
-                tuning,
-                bucket: Bucket::default(),
-                members: 0,
-                watched: 0,
-                oldest: None,
-                newest: None,
-            });
-            self.groups.len() - 1
-        });
-        u32::try_from(at).unwrap_or(u32::MAX)
-    }
-
     fn remove_slot(&mut self, at: u32) -> bool {
         self.unlist(at);
+        self.writing.forget(at);
         let Some(slot) = self.slots.get_mut(at as usize).and_then(Option::take) else {
             return false;
         };
         let group = &mut self.groups[slot.group as usize];
         group.members -= 1;
         if slot.watched {
-            group.watched -= 1;
             self.watched -= 1;
+        }
+        if slot.polled {
+            group.polled -= 1;
             group.bucket.replan_now();
         }
         self.len -= 1;
         true
-    }
-
-    fn next_stale(&self, group: usize) -> Option<(u32, Instant)> {
-        let group = &self.groups[group];
-        let at = group.oldest?;
-        let updated = self.slots[at as usize].as_ref()?.cur.updated()?;
-        Some((at, updated + group.tuning.tuning.stale_time))
-    }
-
-    /// Takes a slot out of its group's list. Gives whether it was in it.
-    fn unlist(&mut self, at: u32) -> bool {
-        let Some(Some(slot)) = self.slots.get_mut(at as usize) else { return false };
-        if !core::mem::take(&mut slot.listed) {
-            return false;
-        }
-        let (group, prev, next) = (slot.group as usize, slot.prev.take(), slot.next.take());
-        match prev {
-            Some(prev) => self.link(prev, |slot| slot.next = next),
-            None => self.groups[group].oldest = next,
-        }
-        match next {
-            Some(next) => self.link(next, |slot| slot.prev = prev),
-            None => self.groups[group].newest = prev,
-        }
-        true
-    }
-
-    /// Puts a slot at the newest end of its group's list.
-    fn append(&mut self, at: u32) {
-        let Some(Some(slot)) = self.slots.get(at as usize) else { return };
-        let group = slot.group as usize;
-        let newest = self.groups[group].newest.replace(at);
-        match newest {
-            Some(newest) => self.link(newest, |slot| slot.next = Some(at)),
-            None => self.groups[group].oldest = Some(at),
-        }
-        self.link(at, |slot| {
-            slot.listed = true;
-            slot.prev = newest;
-            slot.next = None;
-        });
-    }
-
-    /// Puts a slot into its group's list where its age belongs, searching from the newest end.
-    fn list_by_age(&mut self, at: u32) {
-        let Some(Some(slot)) = self.slots.get(at as usize) else { return };
-        let (group, updated) = (slot.group as usize, slot.cur.updated());
-        let mut after = self.groups[group].newest;
-        while let Some(candidate) = after {
-            let Some(other) = &self.slots[candidate as usize] else { break };
-            if other.cur.updated() <= updated {
-                break;
-            }
-            after = other.prev;
-        }
-        let before = match after {
-            Some(after) => self.slots[after as usize].as_ref().and_then(|slot| slot.next),
-            None => self.groups[group].oldest,
-        };
-        self.link(at, |slot| (slot.listed, slot.prev, slot.next) = (true, after, before));
-        match after {
-            Some(after) => self.link(after, |slot| slot.next = Some(at)),
-            None => self.groups[group].oldest = Some(at),
-        }
-        match before {
-            Some(before) => self.link(before, |slot| slot.prev = Some(at)),
-            None => self.groups[group].newest = Some(at),
-        }
-    }
-
-    fn link(&mut self, at: u32, change: impl FnOnce(&mut Slot)) {
-        if let Some(Some(slot)) = self.slots.get_mut(at as usize) {
-            change(slot);
-        }
     }
 }
 
 /// A tuning whose times are not below their floor, so that no bucket is due all the time.
 fn floored(tuning: Arc<NamedTuning>) -> Arc<NamedTuning> {
     let options = &tuning.tuning;
-    if options.poll_time.min(options.stale_time) >= Tuning::FLOOR {
+    let writes = options.write_min_time.into_iter().chain(options.write_max_time);
+    let least = writes.fold(options.poll_time.min(options.stale_time), core::cmp::min);
+    if least >= Tuning::FLOOR {
         return tuning;
     }
-    let options = options.clone();
+    let (min, max) = (options.write_min_time, options.write_max_time);
     let (poll, stale) = (options.poll_time, options.stale_time);
-    let options = options.with_poll_time(poll).with_stale_time(stale);
+    let mut options = options.clone().with_poll_time(poll).with_stale_time(stale);
+    options.write_min_time = min.map(|time| time.max(Tuning::FLOOR));
+    options.write_max_time = max.map(|time| time.max(Tuning::FLOOR));
     Arc::new(NamedTuning::new(tuning.id.clone(), options))
-}
-
-impl Slot {
-    fn is_readable(&self) -> bool {
-        self.spec.cur.is_some() && !self.spec.disabled && self.fault.is_none()
-    }
 }

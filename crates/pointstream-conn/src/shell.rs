@@ -9,18 +9,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use pointstream_point::{Fault, Now, PointKey, Status, Value};
+use pointstream_point::{EnumDefs, Fault, Now, PointKey, Status, WriteInfo};
 use pointstream_time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::action::{Action, Input, Outcome};
 use crate::config::{ConnConfig, NamedTuning, PointDef};
 use crate::connector::Connector;
-use crate::driver::{OpError, Write};
+use crate::driver::OpError;
 use crate::dyn_driver::DynDriver;
 use crate::readings::Readings;
-use crate::registry::AnyDriver;
-use crate::view::{Changes, ConnState, ConnView, Event, PollStats};
+use crate::registry::{AnyDriver, panicked};
+use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats, WriteDone};
 
 /// The clock of a shell: tokio's, so that paused time governs it, and the wall clock.
 #[derive(Clone, Copy, Debug)]
@@ -58,8 +58,11 @@ pub trait Follower: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
-    stats: Arc<Mutex<PollStats>>,
+    stats: Arc<Mutex<Stats>>,
 }
+
+/// What is counted, as of the last step.
+type Stats = (PollStats, Vec<BucketView>);
 
 #[derive(Debug)]
 enum Command {
@@ -67,7 +70,11 @@ enum Command {
     Unbind(Vec<PointKey>),
     Watch(Vec<PointKey>),
     Unwatch(Vec<PointKey>),
-    Write(Write, oneshot::Sender<Result<(), Fault>>),
+    Write(PointKey, WriteInfo, Option<oneshot::Sender<Result<WriteDone, Fault>>>),
+    Sync(Vec<PointKey>, oneshot::Sender<Result<(), Fault>>),
+    Pin(Arc<str>),
+    Unpin(Arc<str>),
+    Enums(Arc<EnumDefs>),
     Tuning(Arc<NamedTuning>),
     Retune(Vec<(PointKey, Arc<NamedTuning>)>),
     Disable(bool),
@@ -127,9 +134,24 @@ impl Handle {
         self.send(Command::Close).await;
     }
 
-    /// Writes a value to a point and waits until the device took it or it failed. The value is
-    /// expected to be checked against the point already. Waiting does not keep the connector from
-    /// ending, as a handle does.
+    /// Keeps the session open under this name, until [`unpin`](Self::unpin).
+    pub async fn pin(&self, name: impl Into<Arc<str>>) {
+        self.send(Command::Pin(name.into())).await;
+    }
+
+    /// Lets go of the session under this name.
+    pub async fn unpin(&self, name: impl Into<Arc<str>>) {
+        self.send(Command::Unpin(name.into())).await;
+    }
+
+    /// Gives the converts of points other enum definitions.
+    pub async fn enums(&self, enums: Arc<EnumDefs>) {
+        self.send(Command::Enums(enums)).await;
+    }
+
+    /// Has the machine write a value that came into effect for a point, and waits until the device
+    /// took it, it failed, or it has to wait for its turn. The value is expected to be checked
+    /// against the point already. Waiting does not keep the connector from ending, as a handle does.
     ///
     /// # Cancel safety
     ///
@@ -137,21 +159,57 @@ impl Handle {
     pub fn write(
         &self,
         key: PointKey,
-        value: Value,
+        info: WriteInfo,
+    ) -> impl Future<Output = Result<WriteDone, Fault>> + Send + use<> {
+        let (reply, outcome) = oneshot::channel();
+        self.ask(Command::Write(key, info, Some(reply)), outcome)
+    }
+
+    /// As [`write`](Self::write), without waiting for what becomes of it: the point shows that.
+    pub async fn put(&self, key: PointKey, info: WriteInfo) {
+        self.send(Command::Write(key, info, None)).await;
+    }
+
+    /// Reads points once, out of turn, whether they are watched or not, and waits until each has a
+    /// reading, good or not.
+    ///
+    /// # Errors
+    ///
+    /// There is no session, or the driver cannot read.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped the points are read all the same.
+    pub fn sync_cur(
+        &self,
+        points: Vec<PointKey>,
     ) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
+        let (reply, outcome) = oneshot::channel();
+        self.ask(Command::Sync(points, reply), outcome)
+    }
+
+    fn ask<T: Send>(
+        &self,
+        command: Command,
+        outcome: oneshot::Receiver<Result<T, Fault>>,
+    ) -> impl Future<Output = Result<T, Fault>> + Send + use<T> {
         let commands = self.commands.clone();
         async move {
-            let (sender, receiver) = oneshot::channel();
             // Where the connector has ended, the sender is dropped with the command.
-            let _ = commands.send(Command::Write(Write::new(key, value), sender)).await;
+            let _ = commands.send(command).await;
             drop(commands);
-            receiver.await.unwrap_or_else(|_| Err(Fault::down("the connector has ended")))
+            outcome.await.unwrap_or_else(|_| Err(Fault::down("the connector has ended")))
         }
     }
 
     /// The counters of polling.
     pub fn stats(&self) -> PollStats {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// How the polls of each tuning went, the shortest period first.
+    pub fn buckets(&self) -> Vec<BucketView> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
     }
 
     /// A connector that has ended takes no commands, which is no error of the sender.
@@ -173,9 +231,10 @@ struct Core {
     machine: Connector,
     follower: Arc<dyn Follower>,
     commands: mpsc::Receiver<Command>,
-    stats: Arc<Mutex<PollStats>>,
+    stats: Arc<Mutex<Stats>>,
     clock: Clock,
-    waiting: BTreeMap<u64, oneshot::Sender<Result<(), Fault>>>,
+    writing: BTreeMap<u64, oneshot::Sender<Result<WriteDone, Fault>>>,
+    syncing: BTreeMap<u64, oneshot::Sender<Result<(), Fault>>>,
     next_token: u64,
     shown: (ConnState, Status),
     ended: bool,
@@ -190,7 +249,7 @@ impl Shell {
         clock: Clock,
     ) -> (Self, Handle) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let stats = Arc::<Mutex<PollStats>>::default();
+        let stats = Arc::<Mutex<Stats>>::default();
         let handle = Handle { commands: sender, stats: Arc::clone(&stats) };
         let core = Core {
             machine: Connector::new(clock.now(), config, driver.features()),
@@ -198,7 +257,8 @@ impl Shell {
             commands,
             stats,
             clock,
-            waiting: BTreeMap::new(),
+            writing: BTreeMap::new(),
+            syncing: BTreeMap::new(),
             next_token: 0,
             shown: <(ConnState, Status)>::default(),
             ended: false,
@@ -213,8 +273,9 @@ impl Shell {
     /// If this is dropped, the session ends without being closed politely.
     pub async fn run(mut self) {
         while !self.core.ended {
+            let action = self.core.machine.poll_action();
             self.core.flush();
-            match self.core.machine.poll_action() {
+            match action {
                 Some(action) => self.operate(action).await,
                 None => self.wait().await,
             }
@@ -308,18 +369,30 @@ impl Core {
             Command::Disable(disabled) => self.handle(Input::Disable(disabled)),
             Command::Ping => self.handle(Input::Ping),
             Command::Close => self.handle(Input::Close),
-            Command::Write(write, reply) => {
-                let token = self.next_token;
-                self.next_token += 1;
-                self.waiting.insert(token, reply);
-                self.handle(Input::Write(write, token));
+            Command::Pin(name) => self.handle(Input::Pin(name)),
+            Command::Unpin(name) => self.handle(Input::Unpin(name)),
+            Command::Enums(enums) => self.handle(Input::Enums(enums)),
+            Command::Write(key, info, reply) => {
+                let token = self.token();
+                self.writing.extend(reply.map(|reply| (token, reply)));
+                self.handle(Input::Write(key, info, token));
+            }
+            Command::Sync(points, reply) => {
+                let token = self.token();
+                self.syncing.insert(token, reply);
+                self.handle(Input::Sync(points, token));
             }
         }
     }
 
+    fn token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+
     /// Tells everyone what changed.
     fn flush(&mut self) {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.machine.stats();
+        self.publish_stats();
         while let Some(changes) = self.machine.poll_update() {
             self.follower.on_changes(&changes);
         }
@@ -329,14 +402,26 @@ impl Core {
                     self.log(&view);
                     self.follower.on_conn(&view);
                 }
+                // Whoever asked may have stopped waiting.
                 Event::Written { token, result } => {
-                    if let Some(reply) = self.waiting.remove(&token) {
-                        // Whoever asked may have stopped waiting.
-                        let _ = reply.send(result);
-                    }
+                    let _ = self.writing.remove(&token).map(|reply| reply.send(result));
+                }
+                Event::Synced { token, result } => {
+                    let _ = self.syncing.remove(&token).map(|reply| reply.send(result));
                 }
             }
         }
+    }
+
+    fn publish_stats(&self) {
+        let stats = self.machine.stats();
+        let mut shared = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        // Buckets count when a scan ends or is left out, and both are in the counters too.
+        let counted = |stats: &PollStats| (stats.scans, stats.overruns, stats.skipped);
+        if shared.1.is_empty() || counted(&shared.0) != counted(&stats) {
+            shared.1 = self.machine.buckets();
+        }
+        shared.0 = stats;
     }
 
     /// Logs a change of the status once, not each retry.
@@ -387,7 +472,8 @@ async fn perform(
             }
             Action::Plan(points, _) => Ok(Outcome::Plan(driver.plan(points))),
             Action::Read(requests, _) => driver.read(requests, into).await.map(|()| Outcome::None),
-            Action::Write(writes, _) => driver.write(writes, into).await.map(|()| Outcome::None),
+            Action::Poll => driver.poll(into).await.map(|()| Outcome::None),
+            Action::Write(writes) => driver.write(writes, into).await.map(|()| Outcome::None),
             Action::Watch(points) => driver.watch(points, into).await.map(|()| Outcome::None),
             Action::Unwatch(points) => driver.unwatch(points, into).await.map(|()| Outcome::None),
         }
@@ -401,10 +487,6 @@ async fn perform(
 
 /// Turns a panic into a session fault.
 async fn contained<T>(work: impl Future<Output = Result<T, OpError>>) -> Result<T, OpError> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let text = text.unwrap_or("no message");
-        Err(OpError::Session(Fault::permanent(format_args!("the driver panicked: {text}"))))
-    })
+    let result = AssertUnwindSafe(work).catch_unwind().await;
+    result.unwrap_or_else(|panic| Err(OpError::Session(panicked(&*panic))))
 }

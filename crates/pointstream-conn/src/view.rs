@@ -1,7 +1,8 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pointstream_point::{Cur, Fault, PointKey, Status, Tags};
+use pointstream_point::{Cur, Fault, His, Id, PointKey, Status, Tags, Write};
 
 /// What one step of a connector changed about its points, for everyone who follows them.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +12,12 @@ pub struct Changes {
     pub shard: u32,
     /// When.
     pub wall: Timestamp,
-    /// Each changed point once, with all that it shows now.
+    /// Each point whose current value changed, once, with all that it shows now.
     pub points: Vec<(PointKey, Cur)>,
+    /// The same for points whose writes show something else.
+    pub writes: Vec<(PointKey, Write)>,
+    /// The same for points whose history shows something else.
+    pub his: Vec<(PointKey, His)>,
 }
 
 /// Whether a connector's session is open.
@@ -76,6 +81,79 @@ pub struct PollStats {
     pub failures: u64,
 }
 
+/// How the polls of one tuning went.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct BucketView {
+    /// The tuning.
+    pub tuning: Id,
+    /// Its period.
+    pub poll_time: Duration,
+    /// How many points use it.
+    pub points: usize,
+    /// How many of them are polled at present.
+    pub polled: usize,
+    /// What was counted.
+    pub times: PollTimes,
+}
+
+impl BucketView {
+    pub(crate) const fn new(
+        tuning: Id,
+        poll_time: Duration,
+        (points, polled): (usize, usize),
+        times: PollTimes,
+    ) -> Self {
+        Self { tuning, poll_time, points, polled, times }
+    }
+}
+
+/// Counters of the scans of a bucket.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct PollTimes {
+    /// Scans that ran to their end.
+    pub scans: u64,
+    /// Times at which one was due while the last one still ran.
+    pub overruns: u64,
+    /// Scans left out because of that.
+    pub skipped: u64,
+    /// How long the last one took.
+    pub last: Duration,
+    /// How long all took.
+    pub total: Duration,
+    /// How many took no longer than each of [`PollTimes::BOUNDS`], each counted once, at the least
+    /// bound that holds; longer ones are in none.
+    pub histogram: [u64; Self::BOUNDS.len()],
+}
+
+impl PollTimes {
+    /// The bounds of the histogram, in milliseconds.
+    pub const BOUNDS: [u64; 10] = [1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000];
+
+    pub(crate) fn record(&mut self, took: Duration) {
+        self.scans += 1;
+        self.last = took;
+        self.total = self.total.saturating_add(took);
+        let within = |bound: &u64| took <= Duration::from_millis(*bound);
+        if let Some(at) = Self::BOUNDS.iter().position(within) {
+            self.histogram[at] += 1;
+        }
+    }
+}
+
+/// What became of a write that was accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum WriteDone {
+    /// The device took the value.
+    Taken,
+    /// It waits for the least time between two writes; the newest value that waits is written then.
+    Waiting,
+    /// It was the value that a point has at start, and the tuning does not want it written.
+    Skipped,
+}
+
 /// What a connector tells its surroundings besides the changes of its points.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -86,7 +164,15 @@ pub enum Event {
     Written {
         /// The mark.
         token: u64,
-        /// Whether the device took the value.
+        /// What became of it.
+        result: Result<WriteDone, Fault>,
+    },
+    /// The reading out of turn that was marked with this token ended: each of its points has a
+    /// reading, good or not, or the session was lost.
+    Synced {
+        /// The mark.
+        token: u64,
+        /// Whether there was a session.
         result: Result<(), Fault>,
     },
 }

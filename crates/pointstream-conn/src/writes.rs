@@ -1,53 +1,70 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pointstream_point::{Fault, PointKey};
 
-use crate::driver::Write;
-
-/// Writes that wait for the device: one a point, in the order in which their points came.
+/// The points whose writes wait for the device, in the order in which they came, and who is to be
+/// told what became of them.
 ///
-/// Bounded by the number of points, since a newer write takes the place of an older one.
+/// Bounded by the number of points: a newer write takes the place of an older one.
 #[derive(Debug, Default)]
 pub(crate) struct Writes {
     order: VecDeque<PointKey>,
-    pending: BTreeMap<PointKey, (Write, u64)>,
+    queued: BTreeSet<PointKey>,
+    tokens: BTreeMap<PointKey, u64>,
+    /// What the driver has in hand, with who is to be told.
+    running: Vec<(PointKey, Option<u64>)>,
     failures: BTreeMap<PointKey, Fault>,
 }
 
 /// How many writes go to the driver in one operation.
-const BATCH_MAX: usize = 32;
+pub(crate) const BATCH_MAX: usize = 32;
 
 impl Writes {
-    /// Adds a write. Gives the mark of the one it takes the place of.
-    pub(crate) fn push(&mut self, write: Write, token: u64) -> Option<u64> {
-        let key = write.key;
-        let old = self.pending.insert(key, (write, token));
-        if old.is_none() {
+    /// Puts a point in line, at the place that it has if it is in it.
+    pub(crate) fn push(&mut self, key: PointKey) {
+        if self.queued.insert(key) {
             self.order.push_back(key);
         }
-        old.map(|(_, token)| token)
     }
 
-    /// Takes the next writes, with their marks.
-    pub(crate) fn take_batch(&mut self) -> Option<(Vec<Write>, Vec<u64>)> {
-        if self.order.is_empty() {
-            return None;
-        }
-        let keys = self.order.drain(..self.order.len().min(BATCH_MAX));
-        Some(keys.filter_map(|key| self.pending.remove(&key)).unzip())
+    /// Who is to be told about a point's newest value. Gives who was before.
+    pub(crate) fn set_token(&mut self, key: PointKey, token: u64) -> Option<u64> {
+        self.tokens.insert(key, token)
     }
 
-    /// Removes a point's write and gives its mark.
+    pub(crate) fn take_token(&mut self, key: PointKey) -> Option<u64> {
+        self.tokens.remove(&key)
+    }
+
+    /// Takes the point that is first in line.
+    pub(crate) fn pop(&mut self) -> Option<PointKey> {
+        let key = self.order.pop_front()?;
+        self.queued.remove(&key);
+        Some(key)
+    }
+
+    /// The driver takes a point's value in hand.
+    pub(crate) fn start(&mut self, key: PointKey) {
+        let token = self.tokens.remove(&key);
+        self.running.push((key, token));
+    }
+
+    /// The driver has done what it had in hand. Gives each with its failure.
+    pub(crate) fn finish(&mut self) -> Vec<(PointKey, Option<u64>, Option<Fault>)> {
+        let running = core::mem::take(&mut self.running);
+        let failures = &mut self.failures;
+        let ended = running.into_iter().map(|(key, token)| (key, token, failures.remove(&key)));
+        let ended = ended.collect();
+        self.failures.clear();
+        ended
+    }
+
+    /// Takes a point out of the line and gives who is to be told.
     pub(crate) fn remove(&mut self, key: PointKey) -> Option<u64> {
-        let (_, token) = self.pending.remove(&key)?;
-        self.order.retain(|&other| other != key);
-        Some(token)
-    }
-
-    /// Removes all writes and gives their marks.
-    pub(crate) fn drain(&mut self) -> Vec<u64> {
-        self.order.clear();
-        core::mem::take(&mut self.pending).into_values().map(|(_, token)| token).collect()
+        if self.queued.remove(&key) {
+            self.order.retain(|&other| other != key);
+        }
+        self.tokens.remove(&key)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -56,22 +73,14 @@ impl Writes {
 
     /// The driver refused the write of a point in the running operation.
     pub(crate) fn on_failure(&mut self, key: PointKey, fault: Fault) {
-        self.failures.insert(key, fault);
-    }
-
-    pub(crate) fn take_failure(&mut self, key: PointKey) -> Option<Fault> {
-        self.failures.remove(&key)
-    }
-
-    pub(crate) fn forget_failures(&mut self) {
-        self.failures.clear();
+        if self.running.iter().any(|(running, _)| *running == key) {
+            self.failures.insert(key, fault);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use pointstream_point::Value;
-
     use super::*;
 
     fn key(slot: u32) -> PointKey {
@@ -81,23 +90,30 @@ mod tests {
     #[test]
     fn the_newest_write_of_a_point_keeps_the_oldest_place() {
         let mut writes = Writes::default();
-        assert_eq!(writes.push(Write::new(key(1), Value::number(1.0)), 10), None);
-        assert_eq!(writes.push(Write::new(key(2), Value::number(2.0)), 11), None);
-        assert_eq!(writes.push(Write::new(key(1), Value::number(3.0)), 12), Some(10));
-        let (batch, tokens) = writes.take_batch().unwrap();
-        assert_eq!(batch[0], Write::new(key(1), Value::number(3.0)));
-        assert_eq!(tokens, [12, 11]);
+        for (slot, token, old) in [(1, 10, None), (2, 11, None), (1, 12, Some(10))] {
+            writes.push(key(slot));
+            assert_eq!(writes.set_token(key(slot), token), old);
+        }
+        for want in [key(1), key(2)] {
+            let got = writes.pop().unwrap();
+            assert_eq!(got, want);
+            writes.start(got);
+        }
         assert!(writes.is_empty());
+        writes.on_failure(key(2), Fault::permanent("no"));
+        writes.on_failure(key(3), Fault::permanent("not in hand"));
+        let ended = writes.finish();
+        assert_eq!(ended[0], (key(1), Some(12), None));
+        assert_eq!(ended[1], (key(2), Some(11), Some(Fault::permanent("no"))));
+        assert!(writes.finish().is_empty() && writes.failures.is_empty());
     }
 
     #[test]
-    fn a_batch_is_bounded() {
+    fn a_point_that_is_gone_is_not_written() {
         let mut writes = Writes::default();
-        for slot in 0..=BATCH_MAX as u32 {
-            writes.push(Write::new(key(slot), Value::Null), u64::from(slot));
-        }
-        assert_eq!(writes.take_batch().unwrap().1.len(), BATCH_MAX);
-        assert_eq!(writes.take_batch().unwrap().1.len(), 1);
-        assert!(writes.take_batch().is_none());
+        writes.push(key(1));
+        writes.set_token(key(1), 7);
+        assert_eq!(writes.remove(key(1)), Some(7));
+        assert_eq!((writes.pop(), writes.remove(key(1))), (None, None));
     }
 }

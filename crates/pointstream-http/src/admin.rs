@@ -2,7 +2,10 @@ use std::fmt;
 use std::pin::Pin;
 
 use jiff::Timestamp;
-use pointstream_point::{Fault, Id, Kind, RangeError, Status, Tags, Unit, Value};
+use pointstream_point::{
+    Effective, EnumDef, Fault, Id, Kind, Level, LevelWrite, PriorityRow, RangeError, Status, Tags,
+    Unit, Value,
+};
 use serde::{Serialize, Serializer};
 
 /// What the routes for points and connectors ask for: the seam between HTTP and whoever owns them.
@@ -19,14 +22,17 @@ pub trait Admin: Send + Sync + 'static {
     /// One point.
     fn point(&self, id: &str) -> Option<PointView>;
 
-    /// Writes a value to a point and waits for the outcome.
+    /// Writes one level of a point's priority array and waits for the outcome.
     ///
     /// *Cancel safety*: a client that goes away drops the future; the write may happen or not.
     fn write<'a>(
         &'a self,
         id: &'a str,
-        value: Value,
+        write: LevelWrite,
     ) -> BoxFuture<'a, Result<WriteOutcome, WriteError>>;
+
+    /// The priority array of a point that can be written.
+    fn levels(&self, id: &str) -> Option<LevelsView>;
 
     /// The connectors, in the order in which they are shown.
     fn connectors(&self) -> Vec<ConnectorView>;
@@ -111,6 +117,21 @@ pub struct PointView {
     /// The step between numbers that may be written.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "number")]
     pub step: Option<f64>,
+    /// What is in effect for writing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_val: Option<Value>,
+    /// The level of the priority array at which that stands, 1 to 17.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_level: Option<Level>,
+    /// What became of it at the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_status: Option<Status>,
+    /// Why it was not written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_err: Option<String>,
+    /// What the synchronisation of its history came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub his_status: Option<Status>,
     /// The connector that reads and writes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connector: Option<Id>,
@@ -135,6 +156,11 @@ impl PointView {
             min: None,
             max: None,
             step: None,
+            write_val: None,
+            write_level: None,
+            write_status: None,
+            write_err: None,
+            his_status: None,
             connector: None,
             tags: Tags::new(),
         }
@@ -199,18 +225,94 @@ impl QueryError {
     }
 }
 
-/// A write that the device took.
+/// The priority array of a point as clients see it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LevelsView {
+    /// What is in effect; null if no level has a value.
+    pub write_val: Value,
+    /// The level at which that stands, 1 to 17.
+    pub write_level: Level,
+    /// What became of it at the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_status: Option<Status>,
+    /// Why it was not written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_err: Option<String>,
+    /// The seventeen levels, the strongest first.
+    pub levels: Vec<LevelView>,
+}
+
+impl LevelsView {
+    /// An array with what is in effect.
+    pub fn new(effective: Effective, levels: Vec<LevelView>) -> Self {
+        let Effective { val, level, .. } = effective;
+        Self { write_val: val, write_level: level, write_status: None, write_err: None, levels }
+    }
+}
+
+/// One level of a priority array.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct LevelView {
+    /// The level, 1 to 17.
+    pub level: Level,
+    /// Its name: `8 (manual)`, `def`.
+    pub level_dis: String,
+    /// What stands there; null if it is released.
+    pub val: Value,
+    /// The value for people.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub val_dis: String,
+    /// Who wrote it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
+    /// After how many seconds it is released.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<f64>,
+}
+
+impl LevelView {
+    /// A row of a priority array, its booleans by the names of the point's enum definition.
+    pub fn of(row: &PriorityRow<'_>, def: Option<&EnumDef>) -> Self {
+        Self {
+            level: row.level,
+            level_dis: row.level.to_string(),
+            val: row.val.clone(),
+            val_dis: row.val_dis(def),
+            who: row.who.map(str::to_owned),
+            expires: row.expires.map(|time| time.as_secs_f64()),
+        }
+    }
+}
+
+/// A write that was accepted.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WriteOutcome {
-    /// The value as it was written, with the point's unit.
+    /// The value that stands at the level, with the point's unit.
     pub val: Value,
+    /// The level.
+    pub level: Level,
+    /// What is in effect now: this value, or that of a stronger level.
+    pub effective: Effective,
+    /// Whether it waits for the least time between two writes of the device.
+    pub waits: bool,
 }
 
 impl WriteOutcome {
-    /// The outcome of writing `val`.
-    pub const fn new(val: Value) -> Self {
-        Self { val }
+    /// The outcome of writing `val` to a level: the device has what is in effect.
+    pub const fn new(val: Value, level: Level, effective: Effective) -> Self {
+        Self { val, level, effective, waits: false }
+    }
+
+    /// This outcome, of a value that waits.
+    #[must_use]
+    pub const fn waiting(mut self) -> Self {
+        self.waits = true;
+        self
     }
 }
 
@@ -224,6 +326,12 @@ pub enum WriteError {
     /// The point does not take such a value.
     #[error(transparent)]
     Range(#[from] RangeError),
+    /// Nobody is named who writes, or the like.
+    #[error("{0}")]
+    Level(String),
+    /// The value is in effect, but it could not be kept for the next start.
+    #[error("{0}")]
+    NotKept(String),
     /// The connector or the device failed.
     #[error("{0}")]
     Failed(Fault),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::routing::{get, post};
+use axum::routing::get;
 use http::{StatusCode, Uri};
 use pointstream_hub::Hub;
 
@@ -32,7 +32,7 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
         .route("/v1/points", get(points::list))
         .route("/v1/points/{id}", get(points::one))
-        .route("/v1/points/{id}/write", post(points::write))
+        .route("/v1/points/{id}/write", get(points::levels).post(points::write))
         .route("/v1/connectors", get(service::connectors))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics));

@@ -64,9 +64,10 @@ impl Points {
 
     pub(crate) fn bind(&mut self, bindings: &[Binding], into: &mut Readings) {
         for binding in bindings {
-            let (map, kind) = (self.map.as_ref(), binding.kind);
-            let cur = binding.cur.as_deref().map(|text| parse_cur(text, kind, map));
-            let write = binding.write.as_deref().map(|text| parse_write(text, kind, map));
+            let map = self.map.as_ref();
+            let cur = binding.cur.as_deref().map(|text| parse_cur(text, binding.kind, map));
+            let write =
+                binding.write.as_deref().map(|text| parse_write(text, binding.write_kind, map));
             let cur = match cur {
                 Some(Err(fault)) => {
                     into.err(binding.key, fault);
@@ -245,7 +246,7 @@ fn parse(text: &str, map: Option<&RegisterMap>) -> Result<(Address, Access), Fau
     Ok((address, Access::ReadWrite))
 }
 
-fn parse_cur(text: &str, kind: Kind, map: Option<&RegisterMap>) -> Result<Address, Fault> {
+fn parse_cur(text: &str, kind: Option<Kind>, map: Option<&RegisterMap>) -> Result<Address, Fault> {
     let (address, access) = parse(text, map)?;
     if access == Access::Write {
         let text = format_args!("the register map says that {text} is not read");
@@ -254,7 +255,11 @@ fn parse_cur(text: &str, kind: Kind, map: Option<&RegisterMap>) -> Result<Addres
     check_kind(&address, kind, text).map(|()| address)
 }
 
-fn parse_write(text: &str, kind: Kind, map: Option<&RegisterMap>) -> Result<Address, Fault> {
+fn parse_write(
+    text: &str,
+    kind: Option<Kind>,
+    map: Option<&RegisterMap>,
+) -> Result<Address, Fault> {
     let (address, access) = parse(text, map)?;
     check_kind(&address, kind, text)?;
     if !address.table.is_writable() {
@@ -271,7 +276,7 @@ fn parse_write(text: &str, kind: Kind, map: Option<&RegisterMap>) -> Result<Addr
     Ok(address)
 }
 
-fn check_kind(address: &Address, kind: Kind, text: &str) -> Result<(), Fault> {
+fn check_kind(address: &Address, kind: Option<Kind>, text: &str) -> Result<(), Fault> {
     let (what, wanted) = if address.is_bool() {
         ("a bit", Kind::Bool)
     } else if address.is_text() {
@@ -279,9 +284,7 @@ fn check_kind(address: &Address, kind: Kind, text: &str) -> Result<(), Fault> {
     } else {
         ("a number", Kind::Number)
     };
-    if kind == wanted {
-        return Ok(());
-    }
+    let Some(kind) = kind.filter(|kind| *kind != wanted) else { return Ok(()) };
     Err(Fault::permanent(format_args!(
         "{text} is {what}: the point's kind must be {wanted}, not {kind}"
     )))

@@ -53,6 +53,26 @@ pub struct FacetFaults {
 }
 
 impl FacetFaults {
+    /// No faults.
+    pub const NONE: Self = Self { cur: None, write: None, his: None };
+
+    /// Gives a facet this fault instead of any that it has.
+    pub fn set(&mut self, facet: Facet, fault: Fault) {
+        match facet {
+            Facet::Cur => self.cur = Some(fault),
+            Facet::Write => self.write = Some(fault),
+            Facet::His => self.his = Some(fault),
+        }
+    }
+
+    /// Adds the faults of `others` to the facets that have none.
+    pub fn merge(&mut self, others: Self) {
+        let Self { cur, write, his } = others;
+        self.cur = self.cur.take().or(cur);
+        self.write = self.write.take().or(write);
+        self.his = self.his.take().or(his);
+    }
+
     /// The fault of a facet.
     pub const fn get(&self, facet: Facet) -> Option<&Fault> {
         match facet {

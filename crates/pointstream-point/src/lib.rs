@@ -5,7 +5,7 @@
 //! [`PointKey`] and [`Tags`], the [`Tuning`] that points share, the [`PointSpec`] that a
 //! configuration gives, the [`Pipeline`] of [`Convert`]s through which a point's values go, the
 //! [`PriorityArray`] of a writable point, and the state machines of its current value,
-//! [`CurState`], and of its writes, [`WriteState`].
+//! [`CurState`], of its writes, [`WriteState`], and of its history, [`HisState`].
 //!
 //! `no_std` with `alloc`. Times are values: an [`Instant`](pointstream_time::Instant) for delays, a
 //! [`jiff::Timestamp`] for what is shown, both in a [`Now`].
@@ -19,6 +19,7 @@ mod cur;
 pub mod duration;
 mod facet;
 mod fault;
+mod his;
 mod id;
 mod kind;
 mod now;
@@ -36,9 +37,10 @@ pub use convert::{
     Convert, ConvertCache, ConvertContext, ConvertError, ConvertFault, EnumDef, EnumDefs,
     EnumError, Expected,
 };
-pub use cur::{Cur, CurState};
+pub use cur::{Cur, CurState, Sample, Times};
 pub use facet::{Facet, FacetFaults, TagCheck};
 pub use fault::{Fault, FaultKind};
+pub use his::{His, HisState};
 pub use id::{Id, IdError, PointKey};
 pub use kind::{Kind, UnknownKind};
 pub use now::Now;
@@ -46,10 +48,10 @@ pub use pipeline::Pipeline;
 pub use priority::{
     Effective, Level, LevelError, LevelWrite, PriorityArray, PriorityError, PriorityRow, Written,
 };
-pub use spec::{PointSpec, RangeError};
+pub use spec::{More, PointMore, PointSpec, RangeError};
 pub use status::{Status, UnknownStatus};
 pub use tags::{Tag, Tags};
-pub use tuning::Tuning;
+pub use tuning::{Schedule, Tuning};
 pub use unit::{Unit, UnitError};
 pub use value::{DateTime, Value};
 pub use write::{Write, WriteCause, WriteInfo, WriteState};

@@ -29,13 +29,13 @@ impl Pipeline {
             check_convert(&mut faults, facet, text, converts)
         };
         let mut pipeline = Self {
-            cur: convert(Facet::Cur, &spec.cur_convert),
-            write: convert(Facet::Write, &spec.write_convert),
-            his: convert(Facet::His, &spec.his_convert),
+            cur: convert(Facet::Cur, &spec.more.cur_convert),
+            write: convert(Facet::Write, &spec.more.write_convert),
+            his: convert(Facet::His, &spec.more.his_convert),
             calibration: None,
             own_enum: None,
         };
-        match &spec.cur_calibration {
+        match &spec.more.cur_calibration {
             None => {}
             Some(Value::Number(number, unit)) => pipeline.calibration = Some((*number, *unit)),
             Some(other) => {
@@ -44,10 +44,19 @@ impl Pipeline {
                 faults.add(Facet::Cur, message);
             }
         }
-        if let Some(Tag::Value(Value::Str(tag))) = spec.tags.get("enum") {
+        if let Some(Tag::Value(Value::Str(tag))) = spec.more.tags.get("enum") {
             pipeline.own_enum = EnumDef::from_tag(tag).ok().map(Arc::new);
         }
         (pipeline, faults)
+    }
+
+    /// Whether a point needs none: its values pass as they are.
+    pub fn is_plain(spec: &PointSpec) -> bool {
+        let more = &*spec.more;
+        more.cur_convert.is_none()
+            && more.write_convert.is_none()
+            && more.his_convert.is_none()
+            && more.cur_calibration.is_none()
     }
 
     /// What a reading becomes as the point's current value: converted, calibrated, with the point's
@@ -128,14 +137,14 @@ mod tests {
     #[test]
     fn a_reading_is_converted_then_calibrated_then_given_its_unit() {
         let mut spec = spec(Kind::Number, unit("°C"));
-        spec.cur_convert = Some("* 0.1".into());
-        spec.cur_calibration = Some(Value::Number(0.5, unit("Δ°C")));
+        spec.more.cur_convert = Some("* 0.1".into());
+        spec.more.cur_calibration = Some(Value::Number(0.5, unit("Δ°C")));
         let celsius = |number| Ok(Value::Number(number, unit("°C")));
         assert_eq!(cur(&spec, Value::Number(200.0, unit("°C"))), celsius(20.5));
         assert_eq!(cur(&spec, Value::number(200.0)), celsius(20.5));
-        spec.cur_calibration = Some(Value::number(0.5));
+        spec.more.cur_calibration = Some(Value::number(0.5));
         assert_eq!(cur(&spec, Value::number(200.0)), celsius(20.5));
-        spec.cur_calibration = Some(Value::Number(0.5, unit("Δ°F")));
+        spec.more.cur_calibration = Some(Value::Number(0.5, unit("Δ°F")));
         let error = cur(&spec, Value::Number(200.0, unit("°C"))).unwrap_err();
         assert_eq!(error, "cannot add a number in Δ°F to one in °C");
         assert_eq!(cur(&spec, Value::Null), Ok(Value::Null));
@@ -146,13 +155,13 @@ mod tests {
     #[test]
     fn a_convert_that_gives_another_kind_or_unit_is_a_fault() {
         let mut spec = spec(Kind::Number, unit("°C"));
-        spec.cur_convert = Some("?: NA".into());
+        spec.more.cur_convert = Some("?: NA".into());
         let error = cur(&spec, Value::Null).unwrap_err();
         assert_eq!(error, "curVal kind != configured kind: NA != Number");
-        spec.cur_convert = Some("°C => °F".into());
+        spec.more.cur_convert = Some("°C => °F".into());
         let error = cur(&spec, Value::number(1.0)).unwrap_err();
         assert_eq!(error, "point unit != updateCurOk unit: °C != °F");
-        spec.cur_convert = Some("thermistor(10k-2)".into());
+        spec.more.cur_convert = Some("thermistor(10k-2)".into());
         let Ok(Value::Number(number, got)) = cur(&spec, Value::number(10_000.0)) else { panic!() };
         assert!((number - 25.0).abs() < 1e-9 && got == unit("°C"));
     }
@@ -160,11 +169,11 @@ mod tests {
     #[test]
     fn each_facet_has_its_own_convert_and_fault() {
         let mut spec = spec(Kind::Bool, None);
-        spec.tags.set("enum", Tag::Value(Value::str("off, on")));
-        spec.cur_convert = Some("enumStrToBool(self)".into());
-        spec.write_convert = Some("enumBoolToStr(self)".into());
-        spec.his_convert = Some("?:".into());
-        spec.cur_calibration = Some(Value::Bool(true));
+        spec.more.tags.set("enum", Tag::Value(Value::str("off, on")));
+        spec.more.cur_convert = Some("enumStrToBool(self)".into());
+        spec.more.write_convert = Some("enumBoolToStr(self)".into());
+        spec.more.his_convert = Some("?:".into());
+        spec.more.cur_calibration = Some(Value::Bool(true));
         let (pipeline, faults) = Pipeline::new(&spec, &mut ConvertCache::default());
         let text = |facet| faults.get(facet).map(ToString::to_string);
         assert_eq!(
@@ -183,7 +192,7 @@ mod tests {
     #[test]
     fn points_of_the_same_text_share_their_convert() {
         let mut spec = spec(Kind::Number, None);
-        spec.cur_convert = Some("* 0.1".into());
+        spec.more.cur_convert = Some("* 0.1".into());
         let mut converts = ConvertCache::default();
         let [a, b] = [(); 2].map(|()| Pipeline::new(&spec, &mut converts).0.cur.unwrap());
         assert!(Arc::ptr_eq(&a, &b));

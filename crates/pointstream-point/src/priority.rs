@@ -46,6 +46,11 @@ pub struct Effective {
     pub level: Level,
 }
 
+impl Effective {
+    /// No level has a value.
+    pub const NONE: Self = Self { val: Value::Null, level: Level::DEF };
+}
+
 /// What someone writes to one level.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -134,8 +139,7 @@ impl PriorityArray {
 
     /// An array that nobody has written to, for a point of this kind and unit.
     pub const fn new(kind: Kind, unit: Option<Unit>) -> Self {
-        let effective = Effective { val: Value::Null, level: Level::DEF };
-        Self { kind, unit, slots: Vec::new(), expires: None, effective }
+        Self { kind, unit, slots: Vec::new(), expires: None, effective: Effective::NONE }
     }
 
     /// Writes one level.

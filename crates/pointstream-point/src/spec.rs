@@ -1,7 +1,11 @@
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use core::time::Duration;
 
-use crate::{Fault, Id, Kind, Tags, Unit, Value};
+use crate::{Fault, Id, Kind, Unit, Value};
+
+mod more;
+
+pub use more::{More, PointMore};
 
 /// What a configuration says about a point. The addresses are in the driver's own syntax.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,8 +13,6 @@ use crate::{Fault, Id, Kind, Tags, Unit, Value};
 pub struct PointSpec {
     /// The name by which everyone knows the point.
     pub id: Id,
-    /// The name for people, if it is another than the id.
-    pub dis: Option<Arc<str>>,
     /// The kind of its values.
     pub kind: Kind,
     /// The unit of its numbers.
@@ -19,59 +21,26 @@ pub struct PointSpec {
     pub cur: Option<Box<str>>,
     /// The address to write to, if it can be written.
     pub write: Option<Box<str>>,
-    /// The convert of readings, as its text.
-    pub cur_convert: Option<Box<str>>,
-    /// The convert of what is written to the device, as its text.
-    pub write_convert: Option<Box<str>>,
-    /// The convert of the device's history, as its text.
-    pub his_convert: Option<Box<str>>,
-    /// The number that is added to readings once they are converted.
-    pub cur_calibration: Option<Value>,
-    /// The least number that may be written.
-    pub min: Option<f64>,
-    /// The greatest number that may be written.
-    pub max: Option<f64>,
-    /// Numbers that may be written are multiples of this, counted from `min` or else from zero.
-    pub step: Option<f64>,
     /// Switched off: neither read nor written, status `disabled`.
     pub disabled: bool,
-    /// The name of its tuning, if it is another than its connector's.
-    pub tuning: Option<Id>,
-    /// Everything else that is known about it.
-    pub tags: Tags,
+    /// What most points have not.
+    pub more: More,
 }
 
 impl PointSpec {
     /// A point with neither addresses nor tags.
     pub const fn new(id: Id, kind: Kind) -> Self {
-        Self {
-            id,
-            dis: None,
-            kind,
-            unit: None,
-            cur: None,
-            write: None,
-            cur_convert: None,
-            write_convert: None,
-            his_convert: None,
-            cur_calibration: None,
-            min: None,
-            max: None,
-            step: None,
-            disabled: false,
-            tuning: None,
-            tags: Tags::new(),
-        }
+        Self { id, kind, unit: None, cur: None, write: None, disabled: false, more: More::new() }
     }
 
     /// The name for people.
     pub fn dis(&self) -> &str {
-        self.dis.as_deref().unwrap_or_else(|| self.id.as_str())
+        self.more.dis.as_deref().unwrap_or_else(|| self.id.as_str())
     }
 
-    /// Whether the point has an address to write to.
+    /// Whether the point may be written: it has an address to write to, or is writable without one.
     pub fn is_writable(&self) -> bool {
-        self.write.is_some() && !self.disabled
+        (self.write.is_some() || self.more.writable) && !self.disabled
     }
 
     /// What a reading becomes as this point's current value: a number without a unit takes the
@@ -113,13 +82,13 @@ impl PointSpec {
         if !number.is_finite() {
             return Err(RangeError::NotFinite);
         }
-        match (self.min, self.max) {
+        match (self.more.min, self.more.max) {
             (Some(min), _) if number < min => return Err(RangeError::BelowMin { number, min }),
             (_, Some(max)) if number > max => return Err(RangeError::AboveMax { number, max }),
             _ => {}
         }
-        if let Some(step) = self.step {
-            let steps = (number - self.min.unwrap_or(0.0)) / step;
+        if let Some(step) = self.more.step {
+            let steps = (number - self.more.min.unwrap_or(0.0)) / step;
             if (steps - libm_round(steps)).abs() > STEP_TOLERANCE {
                 return Err(RangeError::OffStep { number, step });
             }
@@ -184,6 +153,14 @@ pub enum RangeError {
         /// The greatest that may be written.
         max: f64,
     },
+    /// Sooner after the last write than the point allows.
+    #[error("the point takes a write each {limit:?}; try again in {wait:?}")]
+    TooSoon {
+        /// The least time between two writes.
+        limit: Duration,
+        /// The rest of it.
+        wait: Duration,
+    },
     /// Between two steps.
     #[error("{number} is not a multiple of the step {step}")]
     OffStep {
@@ -215,7 +192,7 @@ mod tests {
         let mut spec = PointSpec::new("ahu.tempSetpoint".parse().unwrap(), Kind::Number);
         spec.unit = Unit::parse("°C").ok();
         spec.write = Some("holding:40001:s2:/10".into());
-        (spec.min, spec.max, spec.step) = (Some(15.0), Some(30.0), Some(0.1));
+        (spec.more.min, spec.more.max, spec.more.step) = (Some(15.0), Some(30.0), Some(0.1));
         spec
     }
 

@@ -9,6 +9,8 @@ use core::time::Duration;
 pub struct Tuning {
     /// The period at which watched points are read. Default 10 s, floor 10 ms.
     pub poll_time: Duration,
+    /// From where a poll counts to the next one. Default [`Schedule::Grid`].
+    pub poll_schedule: Schedule,
     /// The age of the last good reading at which a point becomes `stale`. Default 5 min, floor
     /// 10 ms.
     pub stale_time: Duration,
@@ -23,6 +25,28 @@ pub struct Tuning {
     pub write_on_start: bool,
 }
 
+/// From where a poll counts to the next one.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Schedule {
+    /// From when it was due: polls stand on a fixed grid, and one whose time has passed is left
+    /// out and counted.
+    #[default]
+    Grid,
+    /// From when it ended: a device that is slow is asked less often.
+    Delay,
+}
+
+impl Schedule {
+    /// The name in configuration: `grid` or `delay`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grid => "grid",
+            Self::Delay => "delay",
+        }
+    }
+}
+
 impl Tuning {
     /// The least value of each duration; a smaller one is raised to it.
     pub const FLOOR: Duration = Duration::from_millis(10);
@@ -31,6 +55,13 @@ impl Tuning {
     #[must_use]
     pub fn with_poll_time(mut self, poll_time: Duration) -> Self {
         self.poll_time = poll_time.max(Self::FLOOR);
+        self
+    }
+
+    /// This tuning with a schedule of polls.
+    #[must_use]
+    pub const fn with_poll_schedule(mut self, schedule: Schedule) -> Self {
+        self.poll_schedule = schedule;
         self
     }
 
@@ -74,6 +105,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             poll_time: Duration::from_secs(10),
+            poll_schedule: Schedule::Grid,
             stale_time: Duration::from_secs(5 * 60),
             write_min_time: None,
             write_max_time: None,

@@ -47,6 +47,11 @@ impl WriteInfo {
         Self { val, level, who: who.into(), first: false, cause: WriteCause::Live }
     }
 
+    /// A value at a level.
+    pub fn at(val: Value, level: Level, who: impl Into<Arc<str>>) -> Self {
+        Self::new(Effective { val, level }, who)
+    }
+
     /// The value that a point has at start.
     pub fn first(effective: Effective) -> Self {
         Self { first: true, ..Self::new(effective, "first") }
@@ -174,6 +179,15 @@ impl WriteState {
         self.updated = Some(now);
         self.own = fault.status();
         self.err = Some(Arc::clone(fault.message()));
+    }
+
+    /// A value that would be taken now cannot be written. Gives whether there was one.
+    pub fn refuse(&mut self, now: Instant, tuning: &Tuning, fault: &Fault) -> bool {
+        let due = self.take(now, tuning).is_some();
+        if due {
+            self.on_fault(now, fault);
+        }
+        due
     }
 
     /// Forgets everything, as after a change of address.

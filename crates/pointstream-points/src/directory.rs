@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pointstream_point::{Cur, Id, PointKey, PointSpec, Tag, Value};
+use pointstream_point::{Cur, Effective, His, Id, PointKey, PointSpec, Tag, Value, Write};
 
 /// All points, by id and by key.
 ///
@@ -33,10 +33,37 @@ struct Slot {
 pub struct Entry {
     /// What is configured.
     pub spec: Arc<PointSpec>,
-    /// The connector that it belongs to.
-    pub conn: Id,
+    /// The connector that it belongs to; none for a point that is written and read here alone.
+    pub conn: Option<Id>,
     /// What it shows now.
     pub cur: Cur,
+    /// What it shows of its writes, if it can be written.
+    pub write: Option<Box<WriteView>>,
+    /// What it shows of the history of its device, if that keeps one.
+    pub his: Option<Box<His>>,
+}
+
+/// What a writable point shows: what is in effect, and what became of it at the device.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WriteView {
+    /// What wins among the levels of its priority array.
+    pub effective: Effective,
+    /// What became of it at the device; none for a point without a connector.
+    pub status: Option<Write>,
+}
+
+impl WriteView {
+    /// Nothing in effect, and nothing known of any device.
+    pub const fn new() -> Self {
+        Self { effective: Effective::NONE, status: None }
+    }
+}
+
+impl Default for WriteView {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Why a point could not be added.
@@ -44,16 +71,20 @@ pub struct Entry {
 #[non_exhaustive]
 pub enum InsertError {
     /// There is one with this id.
-    #[error("the point {id} of connector {conn} exists already")]
+    #[error("the point {id}{} exists already", of(.conn.as_ref()))]
     Duplicate {
         /// The id.
         id: Id,
-        /// The connector that has it.
-        conn: Id,
+        /// The connector that has it, if one has.
+        conn: Option<Id>,
     },
     /// There are as many points as a shard holds.
     #[error("a connector has at most {} points", Points::SHARD_LEN_MAX)]
     Full,
+}
+
+fn of(conn: Option<&Id>) -> String {
+    conn.map_or_else(String::new, |conn| format!(" of connector {conn}"))
 }
 
 impl Points {
@@ -65,11 +96,11 @@ impl Points {
         Self { by_id: BTreeMap::new(), shards: BTreeMap::new() }
     }
 
-    /// Adds a point of the connector `conn`, whose shard this is, at the time `wall`.
+    /// Adds a point of the connector `conn`, or of none, whose shard this is, at the time `wall`.
     pub fn insert(
         &mut self,
         shard: u32,
-        conn: &Id,
+        conn: Option<&Id>,
         spec: Arc<PointSpec>,
         wall: Timestamp,
     ) -> Result<PointKey, InsertError> {
@@ -91,7 +122,8 @@ impl Points {
         self.by_id.insert(spec.id.clone(), key);
         let mut cur = Cur::default();
         cur.ts = wall;
-        slot.entry = Some(Entry { spec, conn: conn.clone(), cur });
+        let write = spec.is_writable().then(Box::default);
+        slot.entry = Some(Entry { spec, conn: conn.cloned(), cur, write, his: None });
         Ok(key)
     }
 
@@ -119,9 +151,7 @@ impl Points {
 
     /// Gives a point another configuration under its key. Its id must stay the same.
     pub fn set_spec(&mut self, key: PointKey, spec: Arc<PointSpec>) {
-        let slot = self.shards.get_mut(&key.shard).and_then(|s| s.slots.get_mut(key.slot as usize));
-        let slot = slot.filter(|slot| slot.generation == key.generation);
-        if let Some(entry) = slot.and_then(|slot| slot.entry.as_mut()) {
+        if let Some(entry) = self.entry_mut(key) {
             debug_assert_eq!(entry.spec.id, spec.id, "a point keeps its id");
             entry.spec = spec;
         }
@@ -129,10 +159,35 @@ impl Points {
 
     /// Takes note of what a point shows now. A key that has passed is ignored.
     pub fn apply(&mut self, key: PointKey, cur: &Cur) -> Option<&Entry> {
-        let slot = self.shards.get_mut(&key.shard)?.slots.get_mut(key.slot as usize)?;
-        let entry = slot.entry.as_mut().filter(|_| slot.generation == key.generation)?;
+        let entry = self.entry_mut(key)?;
         entry.cur.clone_from(cur);
         Some(entry)
+    }
+
+    /// Takes note of what a point shows of its writes now. A key that has passed is ignored.
+    pub fn apply_write(&mut self, key: PointKey, write: Write) {
+        if let Some(entry) = self.entry_mut(key) {
+            entry.write.get_or_insert_default().status = Some(write);
+        }
+    }
+
+    /// Takes note of what a point shows of its device's history. A key that has passed is ignored.
+    pub fn apply_his(&mut self, key: PointKey, his: His) {
+        if let Some(entry) = self.entry_mut(key) {
+            entry.his = Some(Box::new(his));
+        }
+    }
+
+    /// Takes note of what is in effect for a writable point.
+    pub fn set_effective(&mut self, key: PointKey, effective: Effective) {
+        if let Some(entry) = self.entry_mut(key) {
+            entry.write.get_or_insert_default().effective = effective;
+        }
+    }
+
+    fn entry_mut(&mut self, key: PointKey) -> Option<&mut Entry> {
+        let slot = self.shards.get_mut(&key.shard)?.slots.get_mut(key.slot as usize)?;
+        slot.entry.as_mut().filter(|_| slot.generation == key.generation)
     }
 
     /// The point with this key.
@@ -184,15 +239,27 @@ impl Entry {
             "dis" => text(self.spec.dis()),
             "kind" => text(self.spec.kind.as_str()),
             "unit" => self.spec.unit.and_then(|unit| text(unit.symbol())),
-            "connector" => text(self.conn.as_str()),
+            "connector" => self.conn.as_ref().and_then(|conn| text(conn.as_str())),
             "cur" => self.spec.cur.as_ref().map(|_| Tag::Marker),
             "writable" => self.spec.is_writable().then_some(Tag::Marker),
             "disabled" => self.spec.disabled.then_some(Tag::Marker),
             "curStatus" => text(self.cur.status.as_str()),
             "curErr" => self.cur.err.as_deref().and_then(text),
+            "writeStatus" => text(self.write.as_ref()?.status.as_ref()?.status.as_str()),
+            "writeErr" => text(self.write.as_ref()?.status.as_ref()?.err.as_deref()?),
+            "writeLevel" => {
+                let level = self.write.as_ref()?.effective.level.number();
+                Some(Tag::Value(Value::number(f64::from(level))))
+            }
+            "writeVal" => {
+                let val = &self.write.as_ref()?.effective.val;
+                (*val != Value::Null).then(|| Tag::Value(val.clone()))
+            }
+            "hisStatus" => text(self.his.as_ref()?.status.as_str()),
+            "hisErr" => text(self.his.as_ref()?.err.as_deref()?),
             "curVal" if self.cur.val == Value::Null => None,
             "curVal" => Some(Tag::Value(self.cur.val.clone())),
-            _ => self.spec.tags.get(name).cloned(),
+            _ => self.spec.more.tags.get(name).cloned(),
         }
     }
 }
@@ -214,10 +281,10 @@ mod tests {
     #[test]
     fn a_key_never_means_another_point() {
         let mut points = Points::new();
-        let first = points.insert(1, &id("ahu"), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
+        let first = points.insert(1, Some(&id("ahu")), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
         assert!(points.remove(first).is_some());
         assert!(points.remove(first).is_none());
-        let second = points.insert(1, &id("ahu"), spec("b"), Timestamp::UNIX_EPOCH).unwrap();
+        let second = points.insert(1, Some(&id("ahu")), spec("b"), Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!((second.shard, second.slot), (first.shard, first.slot));
         assert!(points.get(first).is_none());
         assert!(points.apply(first, &Cur::default()).is_none());
@@ -228,8 +295,8 @@ mod tests {
     #[test]
     fn a_shard_goes_with_its_points_and_leaves_nothing() {
         let mut points = Points::new();
-        let key = points.insert(1, &id("ahu"), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
-        points.insert(2, &id("meter"), spec("b"), Timestamp::UNIX_EPOCH).unwrap();
+        let key = points.insert(1, Some(&id("ahu")), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
+        points.insert(2, Some(&id("meter")), spec("b"), Timestamp::UNIX_EPOCH).unwrap();
         points.remove_shard(1);
         assert!(points.get(key).is_none() && points.find("a").is_none());
         assert!(points.find("b").is_some());
@@ -239,8 +306,9 @@ mod tests {
     #[test]
     fn an_id_is_taken_once() {
         let mut points = Points::new();
-        points.insert(1, &id("ahu"), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
-        let error = points.insert(2, &id("meter"), spec("a"), Timestamp::UNIX_EPOCH).unwrap_err();
+        points.insert(1, Some(&id("ahu")), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
+        let error =
+            points.insert(2, Some(&id("meter")), spec("a"), Timestamp::UNIX_EPOCH).unwrap_err();
         assert_eq!(error.to_string(), "the point a of connector ahu exists already");
     }
 
@@ -248,7 +316,7 @@ mod tests {
     fn points_are_listed_by_id_from_any_place() {
         let mut points = Points::new();
         for name in ["c", "a", "b"] {
-            points.insert(1, &id("ahu"), spec(name), Timestamp::UNIX_EPOCH).unwrap();
+            points.insert(1, Some(&id("ahu")), spec(name), Timestamp::UNIX_EPOCH).unwrap();
         }
         let names = |after| -> Vec<_> {
             points.iter_after(after).map(|(_, entry)| entry.spec.id.to_string()).collect()
@@ -263,7 +331,7 @@ mod tests {
     #[test]
     fn what_a_point_shows_is_kept() {
         let mut points = Points::new();
-        let key = points.insert(1, &id("ahu"), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
+        let key = points.insert(1, Some(&id("ahu")), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
         let mut cur = Cur::default();
         cur.status = Status::Down;
         assert_eq!(points.apply(key, &cur).unwrap().cur.status, Status::Down);

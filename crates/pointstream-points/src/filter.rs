@@ -289,13 +289,13 @@ mod tests {
         let mut spec = PointSpec::new("ahu.supplyTemp".parse().unwrap(), Kind::Number);
         spec.unit = Unit::parse("°C").ok();
         spec.cur = Some("input:30001".into());
-        spec.tags.set("temp", Tag::Marker);
-        spec.tags.set("air", Tag::Marker);
-        spec.tags.set("floor", Tag::Value(Value::number(2.0)));
-        spec.tags.set("note", Tag::Value(Value::str("say \"hi\"")));
+        spec.more.tags.set("temp", Tag::Marker);
+        spec.more.tags.set("air", Tag::Marker);
+        spec.more.tags.set("floor", Tag::Value(Value::number(2.0)));
+        spec.more.tags.set("note", Tag::Value(Value::str("say \"hi\"")));
         let mut cur = Cur::default();
         (cur.status, cur.val) = (Status::Ok, Value::Number(21.5, spec.unit));
-        Entry { spec: Arc::new(spec), conn: "ahu".parse().unwrap(), cur }
+        Entry { spec: Arc::new(spec), conn: "ahu".parse().ok(), cur, write: None, his: None }
     }
 
     #[test]

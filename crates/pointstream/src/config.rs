@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pointstream_conn::ConnConfig;
-use pointstream_point::{Id, PointSpec, Tuning};
+use pointstream_point::{EnumDefs, Id, PointSpec, Tuning};
 
 mod csv_points;
 mod file;
@@ -34,6 +34,16 @@ pub struct Config {
     pub tunings: BTreeMap<Id, Tuning>,
     /// The connectors, in the order of the file.
     pub connectors: Vec<ConnectorConfig>,
+    /// The points that belong to no connector: they are written and read here alone.
+    pub points: Vec<PointSpec>,
+    /// The enum definitions that converts refer to.
+    pub enums: Arc<EnumDefs>,
+    /// The file in which is kept what is to last across a restart: the levels 1, 8 and 17 of
+    /// writable points. Without one nothing is kept.
+    pub store: Option<PathBuf>,
+    /// How long after its start a gateway is in its steady state; until then nothing is written
+    /// by itself. Default 10 s.
+    pub steady_time: Option<Duration>,
     /// The topics. Without any there is one, `plant`, with all points.
     pub topics: Vec<TopicConfig>,
     /// Where it was read from.
@@ -48,6 +58,10 @@ struct Source {
     /// The files besides, by the connectors that name them.
     points: Vec<PathBuf>,
 }
+
+/// The tag by which a point that stands under several connectors says which of them it prefers: the
+/// kind of one of them.
+pub(crate) const DUP_PREF: &str = "connDupPref";
 
 /// A connector and its points.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +85,8 @@ pub struct ConnectorConfig {
     pub op_timeout: Duration,
     /// See [`ConnConfig::ping_freq`].
     pub ping_freq: Option<Duration>,
+    /// See [`ConnConfig::poll_freq`].
+    pub poll_freq: Option<Duration>,
     /// What the driver takes, by its own names.
     pub driver: serde_json::Map<String, serde_json::Value>,
     /// Its points.
@@ -105,6 +121,9 @@ impl Config {
     /// The address that is served when none is configured.
     pub const LISTEN_DEFAULT: &'static str = "127.0.0.1:8080";
 
+    /// How long after its start a gateway is in its steady state when nothing else is configured.
+    pub const STEADY_DEFAULT: Duration = Duration::from_secs(10);
+
     /// The topic that there is when none is configured.
     pub const TOPIC_DEFAULT: &'static str = "plant";
 
@@ -117,6 +136,13 @@ impl Config {
     #[must_use]
     pub fn with_connector(mut self, connector: ConnectorConfig) -> Self {
         self.connectors.push(connector);
+        self
+    }
+
+    /// This configuration and a point that belongs to no connector.
+    #[must_use]
+    pub fn with_point(mut self, point: PointSpec) -> Self {
+        self.points.push(point);
         self
     }
 
@@ -137,6 +163,11 @@ impl Config {
     /// The address to serve.
     pub fn listen(&self) -> &str {
         self.listen.as_deref().unwrap_or(Self::LISTEN_DEFAULT)
+    }
+
+    /// How long after its start the gateway is in its steady state.
+    pub fn steady_time(&self) -> Duration {
+        self.steady_time.unwrap_or(Self::STEADY_DEFAULT)
     }
 
     /// The topics, the default one if none is configured.
@@ -163,6 +194,7 @@ impl ConnectorConfig {
             linger: defaults.linger,
             op_timeout: defaults.op_timeout,
             ping_freq: None,
+            poll_freq: None,
             driver: serde_json::Map::new(),
             points: Vec::new(),
         }
@@ -193,6 +225,7 @@ impl ConnectorConfig {
             && self.linger == other.linger
             && self.op_timeout == other.op_timeout
             && self.ping_freq == other.ping_freq
+            && self.poll_freq == other.poll_freq
     }
 }
 

@@ -1,24 +1,31 @@
+use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pointstream_conn::{AnyDriver, Clock, ConnConfig, MakeError, Registry, Shell};
 use pointstream_hub::Hub;
-use pointstream_point::{Fault, Id, RangeError, Value};
-use pointstream_points::FilterError;
+use pointstream_point::{Fault, Id, LevelWrite};
+use pointstream_points::{FilterError, LevelWriteError};
 use pointstream_time::Seed;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use crate::config::{Config, ConnectorConfig};
 
+mod keeper;
+mod levels;
 mod plan;
 mod row;
 mod shared;
+mod time;
 mod topics;
+mod watching;
 
 use plan::Plan;
 use shared::Follow;
 
+pub use levels::LevelWritten;
 pub(crate) use shared::{Conn, Shared};
 
 /// Connectors, points and topics, joined: what devices say goes into topics, what people write goes
@@ -38,7 +45,10 @@ pub struct Gateway {
     config: Config,
     connectors: JoinSet<()>,
     services: JoinSet<()>,
+    /// The work of the store, which ends by itself with the last who keeps anything in it.
+    storing: JoinSet<()>,
     clock: Clock,
+    store: Option<PathBuf>,
     seed: Seed,
     last_shard: u32,
 }
@@ -108,6 +118,9 @@ pub enum ApplyError {
         #[source]
         error: FilterError,
     },
+    /// The store cannot be opened.
+    #[error("{0}")]
+    Store(String),
     /// There are more points, topics or other things than there may be.
     #[error("{0}")]
     Limit(String),
@@ -122,11 +135,17 @@ pub enum WriteError {
     UnknownPoint(Id),
     /// The value is not one that may be written; no device saw it.
     #[error("{0}")]
-    Refused(#[from] RangeError),
+    Refused(#[from] LevelWriteError),
     /// The device did not take it.
     #[error("{0}")]
     Failed(#[from] Fault),
+    /// It is in effect, but could not be kept for the next start.
+    #[error("the value is in effect, but the store could not keep it for the next start: {0}")]
+    NotKept(String),
 }
+
+/// How long the store may take when the gateway ends.
+const STORE_FAREWELL: Duration = Duration::from_secs(5);
 
 impl Gateway {
     /// An empty gateway that knows the kinds of connector in `registry`. Call it within a tokio
@@ -135,16 +154,19 @@ impl Gateway {
         let mut seed = Seed::new(entropy());
         let hub = Hub::new(pointstream_hub::Limits::default(), seed.split());
         let clock = Clock::start();
-        let shared = Arc::new(Shared::new(hub));
+        let shared = Arc::new(Shared::new(hub, clock));
         let mut services = JoinSet::new();
         services.spawn(topics::follow_demand(Arc::clone(&shared)));
+        services.spawn(time::keep_time(Arc::clone(&shared)));
         Self {
             shared,
             registry,
             config: Config::new(),
             connectors: JoinSet::new(),
             services,
+            storing: JoinSet::new(),
             clock,
+            store: None,
             seed,
             last_shard: 0,
         }
@@ -172,7 +194,8 @@ impl Gateway {
     /// # Cancel safety
     ///
     /// Not cancel-safe: a part of the difference may have been applied.
-    pub async fn apply(&mut self, config: Config) -> Result<Applied, ApplyError> {
+    pub async fn apply(&mut self, mut config: Config) -> Result<Applied, ApplyError> {
+        plan::prefer(&mut config);
         self.check_limits(&config)?;
         // What runs is compared, not what was wanted last: that may have been applied in part.
         let running = self.shared.running();
@@ -180,6 +203,9 @@ impl Gateway {
         while let Some(ended) = self.connectors.try_join_next() {
             on_ended(ended);
         }
+        self.open_store(&config)?;
+        self.set_steady(&config);
+        self.shared.set_enums(&config.enums).await;
         // All that leaves leaves first, since a point may move from one connector to another.
         for id in plan.removed.iter().chain(&plan.replaced) {
             self.shared.remove_connector(id);
@@ -211,6 +237,8 @@ impl Gateway {
                 applied.changed.push(id.clone());
             }
         }
+        self.shared.set_own_points(&config.points)?;
+        self.shared.forget_arrays();
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
         self.config = config;
         Ok(applied)
@@ -237,19 +265,19 @@ impl Gateway {
         Ok(faults)
     }
 
-    /// Writes a value to a point and waits until its device took it or it failed. Gives the value
-    /// with the point's unit.
+    /// Writes one level of a point's priority array, and waits until its device took what that
+    /// brought into effect, it failed, or it has to wait for the least time between two writes.
     ///
     /// # Errors
     ///
-    /// An unknown point; a value of the wrong kind or out of range, which no device sees; whatever
-    /// the device or the way to it says.
+    /// An unknown point; a value of the wrong kind, out of range or too soon, which no device sees;
+    /// whatever the device or the way to it says.
     ///
     /// # Cancel safety
     ///
     /// If this is dropped the write may still happen.
-    pub async fn write(&self, id: &Id, value: Value) -> Result<Value, WriteError> {
-        self.shared.write(id, value).await
+    pub async fn write(&self, id: &Id, write: LevelWrite) -> Result<LevelWritten, WriteError> {
+        self.shared.write(id, write).await
     }
 
     /// Ends all connectors, closing their sessions, and all streams. Takes little more than a
@@ -260,6 +288,9 @@ impl Gateway {
         while let Some(ended) = self.connectors.join_next().await {
             on_ended(ended);
         }
+        // What was promised to be kept is on the disk before this ends, unless the disk hangs.
+        let stored = async { while self.storing.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(STORE_FAREWELL, stored).await;
     }
 
     #[cfg(feature = "http")]
@@ -275,6 +306,42 @@ impl Gateway {
         Ok(())
     }
 
+    /// Opens the store at the first configuration that names one.
+    fn open_store(&mut self, config: &Config) -> Result<(), ApplyError> {
+        let Some(path) = &config.store else { return Ok(()) };
+        if let Some(open) = &self.store {
+            let moved = || {
+                let (open, path) = (open.display(), path.display());
+                let text = format!("the store is {open} until the gateway ends, not {path}");
+                Err(ApplyError::Store(text))
+            };
+            return if open == path { Ok(()) } else { moved() };
+        }
+        #[cfg(feature = "store")]
+        {
+            let opened =
+                keeper::open(path).map_err(|error| ApplyError::Store(error.to_string()))?;
+            let (keeper, kept, writer) = opened;
+            let mut state = self.shared.lock();
+            (state.keeper, state.kept) = (keeper, kept);
+            drop(state);
+            self.storing.spawn(writer);
+            self.store = Some(path.clone());
+            Ok(())
+        }
+        #[cfg(not(feature = "store"))]
+        Err(ApplyError::Store("this build has no store: leave it out of the configuration".into()))
+    }
+
+    /// Lets the steady state begin after its time, once.
+    fn set_steady(&self, config: &Config) {
+        let mut state = self.shared.lock();
+        if state.steady_at.is_none() {
+            state.steady_at = Some(self.clock.now().at + config.steady_time());
+            self.shared.changed_times.notify_one();
+        }
+    }
+
     fn add_connector(&mut self, config: &ConnectorConfig, driver: AnyDriver) {
         self.last_shard += 1;
         let mut conn = ConnConfig::new(config.id.clone(), self.last_shard);
@@ -283,6 +350,12 @@ impl Gateway {
         conn.linger = config.linger;
         conn.op_timeout = config.op_timeout;
         conn.ping_freq = config.ping_freq;
+        conn.poll_freq = config.poll_freq;
+        {
+            let state = self.shared.lock();
+            conn.enums = Arc::clone(&state.enums);
+            conn.steady_at = state.steady_at.unwrap_or_default();
+        }
         conn.seed = self.seed.next_u64();
         let follow = Follow::new(&self.shared, config.id.clone(), self.last_shard);
         let (shell, handle) = Shell::new(conn, driver, Arc::new(follow), self.clock);

@@ -25,9 +25,12 @@ pub use pointstream_modbus as modbus;
 #[cfg(feature = "tokio")]
 pub use pointstream_points as points;
 
+#[cfg(feature = "store")]
+pub use pointstream_store as store;
+
 #[cfg(feature = "tokio")]
 pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
 #[cfg(feature = "tokio")]
-pub use gateway::{Applied, ApplyError, Gateway, WriteError};
+pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
 #[cfg(feature = "http")]
 pub use serve::HttpError;

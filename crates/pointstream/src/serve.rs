@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pointstream_conn::PollStats;
+use pointstream_conn::{BucketView, PollStats, PollTimes, WriteDone};
 use pointstream_http::{
-    Admin, BindError, BoxFuture, ConnectorView, Options, PointView, PointsPage, PointsQuery,
-    QueryError, Server, Token, WriteError, WriteOutcome,
+    Admin, BindError, BoxFuture, ConnectorView, LevelView, LevelsView, Options, PointView,
+    PointsPage, PointsQuery, QueryError, Server, Token, WriteError, WriteOutcome,
 };
-use pointstream_point::{Id, Status, Value};
-use pointstream_points::{Entry, Filter};
+use pointstream_point::{EnumDef, Id, LevelWrite, PriorityArray, Status, Tag, Value};
+use pointstream_points::{Entry, Filter, LevelWriteError};
 use pointstream_time::Seed;
 
-use crate::gateway::{Gateway, Shared};
+use crate::gateway::{Gateway, LevelWritten, Shared};
 
 mod token;
 
@@ -114,17 +114,23 @@ impl Admin for Face {
     fn write<'a>(
         &'a self,
         id: &'a str,
-        value: Value,
+        write: LevelWrite,
     ) -> BoxFuture<'a, Result<WriteOutcome, WriteError>> {
         Box::pin(async move {
             let id: Id = id.parse().map_err(|_| WriteError::UnknownPoint)?;
-            let written = self.shared.write(&id, value).await;
-            written.map(WriteOutcome::new).map_err(|error| match error {
-                crate::WriteError::UnknownPoint(_) => WriteError::UnknownPoint,
-                crate::WriteError::Refused(error) => WriteError::Range(error),
-                crate::WriteError::Failed(fault) => WriteError::Failed(fault),
-            })
+            match self.shared.write(&id, write).await {
+                Ok(LevelWritten { level, val, effective, done }) => {
+                    let outcome = WriteOutcome::new(val, level, effective);
+                    let waits = done == Some(WriteDone::Waiting);
+                    Ok(if waits { outcome.waiting() } else { outcome })
+                }
+                Err(error) => Err(write_error(error)),
+            }
         })
+    }
+
+    fn levels(&self, id: &str) -> Option<LevelsView> {
+        self.shared.levels(id)
     }
 
     fn connectors(&self) -> Vec<ConnectorView> {
@@ -146,26 +152,70 @@ impl Admin for Face {
     }
 }
 
+fn write_error(error: crate::WriteError) -> WriteError {
+    match error {
+        crate::WriteError::UnknownPoint(_) => WriteError::UnknownPoint,
+        crate::WriteError::Refused(LevelWriteError::Range(error)) => WriteError::Range(error),
+        crate::WriteError::Refused(error) => WriteError::Level(error.to_string()),
+        crate::WriteError::Failed(fault) => WriteError::Failed(fault),
+        error @ crate::WriteError::NotKept(_) => WriteError::NotKept(error.to_string()),
+    }
+}
+
+impl Shared {
+    /// The priority array of a point that can be written.
+    fn levels(&self, id: &str) -> Option<LevelsView> {
+        let now = self.now().at;
+        let state = self.lock();
+        let (_, entry) = state.points.find(id)?;
+        if !entry.spec.is_writable() {
+            return None;
+        }
+        let spec = &entry.spec;
+        let own = match spec.more.tags.get("enum") {
+            Some(Tag::Value(Value::Str(names))) => EnumDef::from_tag(names).ok(),
+            _ => None,
+        };
+        let empty = PriorityArray::new(spec.kind, spec.unit);
+        let array = state.arrays.get(id).unwrap_or(&empty);
+        let rows = array.rows(now).map(|row| LevelView::of(&row, own.as_ref())).collect();
+        let mut view = LevelsView::new(array.effective().clone(), rows);
+        if let Some(write) = entry.write.as_ref().and_then(|write| write.status.as_ref()) {
+            view.write_status = Some(write.status);
+            view.write_err = write.err.as_deref().map(str::to_owned);
+        }
+        Some(view)
+    }
+}
+
 fn view(entry: &Entry) -> PointView {
-    let Entry { spec, cur, conn, .. } = entry;
+    let Entry { spec, cur, conn, write, his, .. } = entry;
     let mut view = PointView::new(spec.id.clone(), spec.kind);
-    view.dis = spec.dis.as_deref().map(str::to_owned);
+    view.dis = spec.more.dis.as_deref().map(str::to_owned);
     view.unit = spec.unit;
     view.cur_val = Some(cur.val.clone()).filter(|val| *val != Value::Null);
     view.cur_status = cur.status;
     view.cur_err = cur.err.as_deref().map(str::to_owned);
     view.cur_ts = Some(cur.ts);
     view.writable = spec.is_writable();
-    (view.min, view.max, view.step) = (spec.min, spec.max, spec.step);
-    view.connector = Some(conn.clone());
-    view.tags = spec.tags.clone();
+    (view.min, view.max, view.step) = (spec.more.min, spec.more.max, spec.more.step);
+    if let Some(write) = write {
+        view.write_val = Some(write.effective.val.clone()).filter(|val| *val != Value::Null);
+        view.write_level = Some(write.effective.level);
+        view.write_status = write.status.as_ref().map(|write| write.status);
+        let err = write.status.as_ref().and_then(|write| write.err.as_deref());
+        view.write_err = err.map(str::to_owned);
+    }
+    view.his_status = his.as_ref().map(|his| his.status);
+    view.connector.clone_from(conn);
+    view.tags = spec.more.tags.clone();
     view
 }
 
 /// A counter of polling: its name, what it counts, and where it stands.
-type Counter = (&'static str, &'static str, fn(&PollStats) -> u64);
+type Counter<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const COUNTERS: [Counter; 7] = [
+const COUNTERS: [Counter<PollStats>; 7] = [
     ("poll_scans", "Buckets read from their first to their last request.", |s| s.scans),
     ("requests", "Requests sent to devices.", |s| s.requests),
     ("readings", "Readings received for points, good and bad.", |s| s.readings),
@@ -188,6 +238,11 @@ fn metrics(shared: &Shared, out: &mut String) {
         .iter()
         .map(|(id, conn)| (id.clone(), conn.view.status, conn.handle.stats()))
         .collect();
+    let buckets: Vec<(Id, BucketView)> = state
+        .conns
+        .iter()
+        .flat_map(|(id, conn)| conn.handle.buckets().into_iter().map(|view| (id.clone(), view)))
+        .collect();
     drop(state);
     // Writing to a string cannot fail.
     let _ = writeln!(out, "# HELP pointstream_points Points by status.");
@@ -208,6 +263,40 @@ fn metrics(shared: &Shared, out: &mut String) {
             let value = value(stats);
             let _ =
                 writeln!(out, "pointstream_connector_{name}_total{{connector=\"{id}\"}} {value}");
+        }
+    }
+    polls(&buckets, out);
+}
+
+/// How long the scans of each bucket took, and what was left out.
+fn polls(buckets: &[(Id, BucketView)], out: &mut String) {
+    let name = "pointstream_poll_duration_seconds";
+    let _ = writeln!(out, "# HELP {name} How long the scans of a bucket took.");
+    let _ = writeln!(out, "# TYPE {name} histogram");
+    for (id, view) in buckets {
+        let labels = format!("connector=\"{id}\",tuning=\"{}\"", view.tuning);
+        let times = &view.times;
+        let mut within = 0;
+        for (bound, count) in PollTimes::BOUNDS.iter().zip(times.histogram) {
+            within += count;
+            let bound = *bound as f64 / 1e3;
+            let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {within}");
+        }
+        let _ = writeln!(out, "{name}_bucket{{{labels},le=\"+Inf\"}} {}", times.scans);
+        let _ = writeln!(out, "{name}_sum{{{labels}}} {}", times.total.as_secs_f64());
+        let _ = writeln!(out, "{name}_count{{{labels}}} {}", times.scans);
+    }
+    let counters: [Counter<PollTimes>; 2] = [
+        ("overruns", "Times a scan was due while its last one still ran.", |t| t.overruns),
+        ("skipped", "Scans left out because of overruns.", |t| t.skipped),
+    ];
+    for (name, help, value) in counters {
+        let _ = writeln!(out, "# HELP pointstream_bucket_{name}_total {help}");
+        let _ = writeln!(out, "# TYPE pointstream_bucket_{name}_total counter");
+        for (id, view) in buckets {
+            let labels = format!("connector=\"{id}\",tuning=\"{}\"", view.tuning);
+            let value = value(&view.times);
+            let _ = writeln!(out, "pointstream_bucket_{name}_total{{{labels}}} {value}");
         }
     }
 }

@@ -43,7 +43,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-iotmp", &["net", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-test", &["conn", "net", "point", "time"]),
-    ("pointstream", &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "time"]),
+    (
+        "pointstream",
+        &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "store", "time"],
+    ),
 ];
 
 const LAYER_0: &[&str] = &["pointstream-time", "pointstream-point", "pointstream-patch"];

@@ -73,7 +73,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         spec.write = (at % 2 == 0).then(|| "x".into());
         for (name, tag) in [("temp", Tag::Marker), ("floor", Tag::Value(Value::number(at as f64)))]
         {
-            spec.tags.set(name, tag);
+            spec.more.tags.set(name, tag);
         }
         let key = points.insert(0, &id("ahu"), Arc::new(spec), Timestamp::UNIX_EPOCH);
         let key = key.expect("ids differ");

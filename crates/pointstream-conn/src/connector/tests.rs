@@ -1,9 +1,14 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{Id, Kind, PointSpec, Tags, Tuning};
+use pointstream_point::{Id, Kind, Level, PointSpec, Status, Tags, Tuning, Value};
 
 use super::*;
+use crate::action::Outcome;
+use crate::config::{NamedTuning, PointDef};
+use crate::driver::OpError;
+use crate::readings::Readings;
+use crate::view::WriteDone;
 
 const UNIT: Duration = Duration::from_millis(1);
 
@@ -30,14 +35,21 @@ fn point(slot: u32, tuning: &Arc<NamedTuning>) -> PointDef {
     PointDef::new(key(slot), Arc::new(spec), Arc::clone(tuning))
 }
 
+fn write(key: PointKey, val: Value, token: u64) -> Input<'static> {
+    Input::Write(key, WriteInfo::at(val, Level::MANUAL, "test"), token)
+}
+
 /// A machine with a device behind it that answers at once, unless told otherwise.
 struct Sim {
     machine: Connector,
     now: Instant,
     device: Device,
     log: Vec<(Instant, String)>,
-    shown: std::collections::BTreeMap<u32, pointstream_point::Cur>,
-    written: Vec<(u64, Result<(), Fault>)>,
+    shown: BTreeMap<u32, pointstream_point::Cur>,
+    writes: BTreeMap<u32, pointstream_point::Write>,
+    his: BTreeMap<u32, pointstream_point::His>,
+    written: Vec<(u64, Result<WriteDone, Fault>)>,
+    synced: Vec<(u64, Result<(), Fault>)>,
 }
 
 struct Device {
@@ -47,11 +59,18 @@ struct Device {
     bad_address: Option<PointKey>,
     bad_write: Option<PointKey>,
     request_len: usize,
+    unwatchable: Option<PointKey>,
+    refuse_watch: bool,
+    /// What was written, with the time.
+    taken: Vec<(Instant, u32, Value)>,
 }
 
 impl Sim {
     fn new(features: Features) -> Self {
-        let config = ConnConfig::new("ahu".parse().unwrap(), 7);
+        Self::with(features, ConnConfig::new("ahu".parse().unwrap(), 7))
+    }
+
+    fn with(features: Features, config: ConnConfig) -> Self {
         let machine = Connector::new(Now::simulated(at(0)), config, features);
         let device = Device {
             up: true,
@@ -60,9 +79,21 @@ impl Sim {
             bad_address: None,
             bad_write: None,
             request_len: 10,
+            unwatchable: None,
+            refuse_watch: false,
+            taken: Vec::new(),
         };
-        let (log, written, shown) = (Vec::new(), Vec::new(), Default::default());
-        Self { machine, now: at(0), device, log, shown, written }
+        Self {
+            machine,
+            now: at(0),
+            device,
+            log: Vec::new(),
+            shown: BTreeMap::new(),
+            writes: BTreeMap::new(),
+            his: BTreeMap::new(),
+            written: Vec::new(),
+            synced: Vec::new(),
+        }
     }
 
     fn polled() -> Self {
@@ -85,6 +116,7 @@ impl Sim {
             self.machine.handle(Now::simulated(self.now), Input::Done(result));
             self.drain();
         }
+        self.drain();
     }
 
     fn drain(&mut self) {
@@ -92,15 +124,23 @@ impl Sim {
             for (key, cur) in &changes.points {
                 self.shown.insert(key.slot, cur.clone());
             }
+            for (key, write) in &changes.writes {
+                self.writes.insert(key.slot, write.clone());
+            }
+            for (key, his) in &changes.his {
+                self.his.insert(key.slot, his.clone());
+            }
         }
         while let Some(event) = self.machine.poll_event() {
-            if let Event::Written { token, result } = event {
-                self.written.push((token, result));
+            match event {
+                Event::Written { token, result } => self.written.push((token, result)),
+                Event::Synced { token, result } => self.synced.push((token, result)),
+                Event::Conn(_) => {}
             }
         }
     }
 
-    fn answer(&self, action: &Action, into: &mut Readings) -> Result<Outcome, OpError> {
+    fn answer(&mut self, action: &Action, into: &mut Readings) -> Result<Outcome, OpError> {
         match action {
             Action::Bind(bindings) => {
                 let bad = bindings.iter().filter(|b| Some(b.key) == self.device.bad_address);
@@ -120,6 +160,24 @@ impl Sim {
                 for &key in requests.iter().flat_map(|request| request.points.iter()) {
                     if self.device.refuse == Some(key) {
                         into.err(key, Fault::permanent("Illegal Data Address"));
+                    } else {
+                        into.ok(key, Value::number(self.device.value));
+                    }
+                }
+                Ok(Outcome::None)
+            }
+            Action::Write(writes) => {
+                let taken = |write: &crate::Write| (self.now, write.key.slot, write.value.clone());
+                self.device.taken.extend(writes.iter().map(taken));
+                Ok(Outcome::None)
+            }
+            Action::Watch(_) if self.device.refuse_watch => {
+                Err(OpError::Refused(Fault::permanent("no room for a watch")))
+            }
+            Action::Watch(keys) => {
+                for &key in keys {
+                    if self.device.unwatchable == Some(key) {
+                        into.unwatchable(key, Fault::unsupported("change of value"));
                     } else {
                         into.ok(key, Value::number(self.device.value));
                     }
@@ -175,7 +233,8 @@ fn name(action: &Action) -> String {
         Action::Unbind(_) => "unbind".into(),
         Action::Plan(..) => "plan".into(),
         Action::Read(..) => "read".into(),
-        Action::Write(writes, _) => format!("write {}", writes.len()),
+        Action::Poll => "poll".into(),
+        Action::Write(writes) => format!("write {}", writes.len()),
         Action::Watch(keys) => format!("watch {}", keys.len()),
         Action::Unwatch(keys) => format!("unwatch {}", keys.len()),
     }
@@ -317,7 +376,7 @@ fn a_bad_address_to_write_to_leaves_the_current_value_alone() {
     sim.input(Input::Bind(vec![point(0, &tuning)]));
     sim.input(Input::Watch(vec![key(0)]));
     assert_eq!(sim.status(0), Status::Ok);
-    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    sim.input(write(key(0), Value::number(3.0), 1));
     assert_eq!(sim.written, [(1, Err(Fault::permanent("bad write address")))]);
 }
 
@@ -358,10 +417,10 @@ fn the_session_lingers_and_then_closes() {
     sim.run_until(at(100));
     sim.input(Input::Unwatch(vec![key(0)]));
     sim.log.clear();
-    sim.run_until(at(130) - UNIT);
+    sim.run_until(at(105) - UNIT);
     assert_eq!(sim.machine.view().state, ConnState::Open);
     assert_eq!(sim.count("read"), 0, "nobody watches");
-    sim.run_until(at(130));
+    sim.run_until(at(105));
     assert_eq!(sim.names(), ["close"]);
     assert_eq!(sim.machine.view().state, ConnState::Closed);
     assert_eq!(sim.machine.view().status, Status::Ok, "closed without an error stays ok");
@@ -375,9 +434,9 @@ fn a_write_opens_the_session_goes_first_and_is_read_back() {
     let mut sim = Sim::polled();
     let tuning = tuning("t", 10, 300);
     sim.input(Input::Bind(vec![point(0, &tuning), point(1, &tuning)]));
-    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 42));
+    sim.input(write(key(0), Value::number(3.0), 42));
     assert_eq!(sim.names(), ["bind", "open", "ping", "write 1", "plan", "read"]);
-    assert_eq!(sim.written, [(42, Ok(()))]);
+    assert_eq!(sim.written, [(42, Ok(WriteDone::Taken))]);
     assert_eq!(sim.status(0), Status::Ok);
     assert_eq!(sim.status(1), Status::Unknown, "only the written point is read back");
 }
@@ -390,7 +449,7 @@ fn writes_come_between_polls_but_not_before_each() {
     let now = Now::simulated(due);
     sim.machine.handle(now, Input::Timeout);
     for slot in 0..3 {
-        sim.machine.handle(now, Input::Write(Write::new(key(slot), Value::Null), u64::from(slot)));
+        sim.machine.handle(now, write(key(slot), Value::Null, u64::from(slot)));
     }
     let mut order = Vec::new();
     for step in 0..5 {
@@ -399,8 +458,7 @@ fn writes_come_between_polls_but_not_before_each() {
         let mut readings = Readings::new();
         let result = sim.answer(&action, &mut readings);
         if step < 3 {
-            let write = Write::new(key(10 + step), Value::Null);
-            sim.machine.handle(now, Input::Write(write, 100));
+            sim.machine.handle(now, write(key(10 + step), Value::Null, 100));
         }
         sim.machine.handle(now, Input::Done(result));
     }
@@ -412,9 +470,9 @@ fn a_write_to_a_dead_device_fails_at_once_with_the_reason() {
     let mut sim = Sim::watched(1, 10, 300);
     sim.device.up = false;
     sim.run_until(at(11));
-    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    sim.input(write(key(0), Value::number(3.0), 1));
     assert_eq!(sim.written, [(1, Err(Fault::down("no route")))]);
-    sim.input(Input::Write(Write::new(key(9), Value::number(3.0)), 2));
+    sim.input(write(key(9), Value::number(3.0), 2));
     assert_eq!(sim.written[1], (2, Err(Fault::permanent("the point is gone"))));
 }
 
@@ -493,12 +551,12 @@ fn a_write_after_a_failed_one_is_tried_though_nobody_watches() {
     let mut sim = Sim::polled();
     sim.device.up = false;
     sim.input(Input::Bind(vec![point(0, &tuning("t", 10, 300))]));
-    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    sim.input(write(key(0), Value::number(3.0), 1));
     assert_eq!(sim.written, [(1, Err(Fault::down("no route")))]);
     sim.device.up = true;
     sim.run_until(at(3600));
-    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 2));
-    assert_eq!(sim.written[1], (2, Ok(())));
+    sim.input(write(key(0), Value::number(3.0), 2));
+    assert_eq!(sim.written[1], (2, Ok(WriteDone::Taken)));
 }
 
 #[test]
@@ -532,14 +590,17 @@ fn a_linger_time_that_ends_during_an_operation_is_not_asked_for_again() {
         sim.machine.handle(Now::simulated(at(secs)), input);
     };
     // A write that the device takes very long for, and another one that waits.
-    handle(&mut sim, 20, Input::Write(Write::new(key(0), Value::number(1.0)), 1));
+    handle(&mut sim, 20, write(key(0), Value::number(1.0), 1));
     assert!(matches!(sim.machine.poll_action(), Some(Action::Write(..))));
-    handle(&mut sim, 25, Input::Write(Write::new(key(0), Value::number(2.0)), 2));
+    handle(&mut sim, 25, write(key(0), Value::number(2.0), 2));
     handle(&mut sim, 55, Input::Timeout);
     assert!(sim.machine.poll_timeout().is_none_or(|next| next > at(55)));
     sim.now = at(60);
     sim.input(Input::Done(Ok(Outcome::None)));
-    assert_eq!(sim.written, [(1, Ok(())), (2, Ok(()))]);
+    assert_eq!(sim.written, [(1, Ok(WriteDone::Taken)), (2, Ok(WriteDone::Taken))]);
+    sim.run_until(at(90) - UNIT);
+    assert_eq!(sim.machine.view().state, ConnState::Open, "the second write lingers too");
+    sim.run_until(at(90));
     assert_eq!(sim.names().last(), Some(&"close"));
 }
 
@@ -552,8 +613,7 @@ fn a_flood_of_writes_leaves_the_polls_their_turn() {
     sim.machine.handle(now, Input::Timeout);
     let before = sim.machine.stats().scans;
     for step in 0..40 {
-        let write = Write::new(key(step % 20), Value::Null);
-        sim.machine.handle(now, Input::Write(write, u64::from(step)));
+        sim.machine.handle(now, write(key(step % 20), Value::Null, u64::from(step)));
         let action = sim.machine.poll_action().unwrap();
         let result = sim.answer(&action, &mut Readings::new());
         sim.machine.handle(now, Input::Done(result));
@@ -591,9 +651,9 @@ fn the_linger_time_begins_when_the_last_watch_ends() {
     let mut sim = Sim::watched(1, 10, 300);
     sim.run_until(at(29));
     sim.input(Input::Unwatch(vec![key(0)]));
-    sim.run_until(at(59) - UNIT);
+    sim.run_until(at(34) - UNIT);
     assert_eq!(sim.machine.view().state, ConnState::Open);
-    sim.run_until(at(59));
+    sim.run_until(at(34));
     assert_eq!(sim.machine.view().state, ConnState::Closed);
 }
 
@@ -603,15 +663,14 @@ fn what_a_driver_says_of_writes_between_them_is_not_held_against_the_next() {
     let mut readings = Readings::new();
     readings.write_err(key(0), Fault::permanent("long ago"));
     sim.input(Input::Readings(&mut readings));
-    sim.input(Input::Write(Write::new(key(0), Value::number(3.0)), 1));
-    assert_eq!(sim.written, [(1, Ok(()))]);
+    sim.input(write(key(0), Value::number(3.0), 1));
+    assert_eq!(sim.written, [(1, Ok(WriteDone::Taken))]);
 }
 
 #[test]
 fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
     let mut sim = Sim::watched(1, 10, 300);
-    sim.machine
-        .handle(Now::simulated(at(0)), Input::Write(Write::new(key(0), Value::number(3.0)), 1));
+    sim.machine.handle(Now::simulated(at(0)), write(key(0), Value::number(3.0), 1));
     let mut fresh = point(0, &tuning("t", 10, 300));
     fresh.key.generation = 2;
     sim.log.clear();
@@ -620,4 +679,7 @@ fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
     assert_eq!(sim.names(), ["unbind", "bind"]);
 }
 
+mod facets;
+mod reads;
 mod schedules;
+mod writes;

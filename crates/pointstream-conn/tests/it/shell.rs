@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex};
 
 use pointstream_conn::{
     AnyDriver, Changes, Clock, ConnConfig, ConnState, ConnView, Features, Follower, Handle,
-    NamedTuning, PointDef, Shell,
+    NamedTuning, PointDef, Shell, WriteDone,
 };
-use pointstream_point::{Cur, Fault, Kind, PointKey, PointSpec, Status, Tuning, Value};
+use pointstream_point::{
+    Cur, Fault, Kind, Level, PointKey, PointSpec, Status, Tuning, Value, WriteInfo,
+};
 use pointstream_test::{FakeDevice, Mood};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -100,6 +102,10 @@ fn polled() -> Features {
     Features::NONE.with_poll().with_write()
 }
 
+fn five() -> WriteInfo {
+    WriteInfo::at(Value::number(5.0), Level::MANUAL, "test")
+}
+
 #[tokio::test(start_paused = true)]
 async fn values_flow_and_follow_the_device() {
     let bench = bench(polled(), |_| {}).await;
@@ -164,12 +170,12 @@ async fn a_panic_of_the_driver_is_a_fault_and_is_retried() {
 #[tokio::test(start_paused = true)]
 async fn writes_reach_the_device_and_refusals_come_back() {
     let bench = bench(polled(), |_| {}).await;
-    assert_eq!(bench.handle.write(key(0), Value::number(5.0)).await, Ok(()));
+    assert_eq!(bench.handle.write(key(0), five()).await, Ok(WriteDone::Taken));
     assert_eq!(bench.device.get("a"), Some(Value::number(5.0)));
     bench.until_value(0, 5.0).await;
     let refused = Fault::permanent("read only");
     bench.device.refuse("b", refused.clone());
-    assert_eq!(bench.handle.write(key(1), Value::number(5.0)).await, Err(refused));
+    assert_eq!(bench.handle.write(key(1), five()).await, Err(refused));
     bench.until_status(2, Status::Ok).await;
 }
 
@@ -179,7 +185,7 @@ async fn a_write_passes_a_slow_scan_between_two_requests() {
     bench.until_status(0, Status::Ok).await;
     bench.device.set_delay(Duration::from_millis(300));
     let started = tokio::time::Instant::now();
-    assert_eq!(bench.handle.write(key(0), Value::number(5.0)).await, Ok(()));
+    assert_eq!(bench.handle.write(key(0), five()).await, Ok(WriteDone::Taken));
     assert!(started.elapsed() <= Duration::from_millis(600), "{:?}", started.elapsed());
 }
 
@@ -206,7 +212,7 @@ async fn a_silent_device_does_not_hold_up_the_end() {
 async fn a_write_under_way_does_not_hold_up_the_end() {
     let Bench { device, handle, mut tasks, .. } = bench(polled(), |_| {}).await;
     device.set_mood(Mood::Silent);
-    let writing = handle.write(key(0), Value::number(5.0));
+    let writing = handle.write(key(0), five());
     let end = async {
         tokio::time::sleep(Duration::from_secs(3)).await;
         drop(handle);

@@ -1,3 +1,4 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -5,14 +6,14 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
-use pointstream_point::{FaultKind, RangeError, Value};
-use serde::{Deserialize, Serialize};
+use pointstream_point::{FaultKind, Level, LevelWrite, RangeError, Value, duration};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::body;
 use crate::error::{ApiError, json};
 use crate::query::{self, Query};
 use crate::state::App;
-use crate::{PointsQuery, WriteError};
+use crate::{PointsQuery, WriteError, WriteOutcome};
 
 /// The points of a page for whom it does not say otherwise.
 const LIMIT_DEFAULT: usize = 1_000;
@@ -69,17 +70,77 @@ pub(super) async fn one(
     app.admin.point(&id).map(|point| json(&point)).ok_or_else(|| unknown_point(&id))
 }
 
+pub(super) async fn levels(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    if let Some(levels) = app.admin.levels(&id) {
+        return Ok(json(&levels));
+    }
+    match app.admin.point(&id) {
+        None => Err(unknown_point(&id)),
+        Some(_) => {
+            let detail = format!("{id} has no priority array: the point is not writable.");
+            Err(ApiError::new(StatusCode::FORBIDDEN, "Not writable", detail))
+        }
+    }
+}
+
+/// Who writes when the request does not say so.
+const WHO_DEFAULT: &str = "http";
+
+/// The longest name of who writes, in bytes.
+const WHO_LEN_MAX: usize = 128;
+
+/// The level that is written when the request does not say so: the weakest that is not the default.
+const LEVEL_DEFAULT: i64 = 16;
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Write {
     // Not an Option: `{}` is a mistake, while `{"val":null}` is a value.
     val: Value,
+    level: Option<i64>,
+    who: Option<String>,
+    #[serde(default, deserialize_with = "some_duration")]
+    duration: Option<Duration>,
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration::deserialize(deserializer).map(Some)
+}
+
+impl Write {
+    fn check(self) -> Result<LevelWrite, ApiError> {
+        let bad = |detail: String| ApiError::bad_request("Bad write", detail);
+        let level = Level::new(self.level.unwrap_or(LEVEL_DEFAULT));
+        let level = level.map_err(|error| bad(format!("{error}: levels are 1 to 17.")))?;
+        let who = self.who.as_deref().unwrap_or(WHO_DEFAULT);
+        if who.is_empty() || who.len() > WHO_LEN_MAX {
+            return Err(bad(format!("who is a text of 1 to {WHO_LEN_MAX} bytes.")));
+        }
+        let write = LevelWrite::new(level, self.val, who);
+        match self.duration {
+            None => Ok(write),
+            Some(_) if level != Level::MANUAL => {
+                Err(bad("duration goes with level 8 only, the one for people.".to_owned()))
+            }
+            Some(duration) => Ok(write.with_duration(duration)),
+        }
+    }
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Written<'a> {
     id: &'a str,
     val: Value,
+    level: Level,
+    write_val: Value,
+    write_level: Level,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    waits: bool,
 }
 
 pub(super) async fn write(
@@ -89,9 +150,18 @@ pub(super) async fn write(
     body: Body,
 ) -> Result<Response, ApiError> {
     let id = super::id(path)?;
-    let Write { val } = body::read_json(&headers, body, &app.options.limits).await?;
-    match app.admin.write(&id, val).await {
-        Ok(outcome) => Ok(json(&Written { id: &id, val: outcome.val })),
+    let write: Write = body::read_json(&headers, body, &app.options.limits).await?;
+    match app.admin.write(&id, write.check()?).await {
+        Ok(outcome) => {
+            let WriteOutcome { val, level, effective, waits } = outcome;
+            let (write_val, write_level) = (effective.val, effective.level);
+            let written = Written { id: &id, val, level, write_val, write_level, waits };
+            let mut response = json(&written);
+            if waits {
+                *response.status_mut() = StatusCode::ACCEPTED;
+            }
+            Ok(response)
+        }
         Err(error) => Err(write_error(&id, &error)),
     }
 }
@@ -103,7 +173,15 @@ fn write_error(id: &str, error: &WriteError) -> ApiError {
         WriteError::Range(RangeError::NotWritable) => {
             ApiError::new(StatusCode::FORBIDDEN, "Not writable", detail)
         }
+        WriteError::Range(RangeError::TooSoon { .. }) => {
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "Too soon", detail)
+        }
         WriteError::Range(_) => ApiError::bad_request("Bad value", detail),
+        WriteError::Level(_) => ApiError::bad_request("Bad write", detail),
+        WriteError::NotKept(error) => {
+            let detail = format!("{error}.");
+            ApiError::new(StatusCode::INSUFFICIENT_STORAGE, "Not kept", detail)
+        }
         WriteError::Failed(fault) if fault.kind() == FaultKind::Down => {
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "Connector down", detail)
         }

@@ -103,7 +103,9 @@ async fn a_point_is_shown_with_what_it_has() {
 async fn a_write_is_answered_by_its_outcome() {
     let gateway = Gateway::start().await;
     let answer = gateway.write("ahu.tempSetpoint", r#"{"val": 22.5}"#).await;
-    assert_eq!((answer.status, answer.text()), (200, r#"{"id":"ahu.tempSetpoint","val":22.5}"#));
+    let written =
+        r#"{"id":"ahu.tempSetpoint","val":22.5,"level":16,"writeVal":22.5,"writeLevel":16}"#;
+    assert_eq!((answer.status, answer.text()), (200, written));
     let answer = gateway.write("ahu.tempSetpoint", r#"{"val":null}"#).await;
     assert_eq!(answer.json()["val"], json!(null));
     let body = r#"{"val":1}"#;
@@ -115,6 +117,41 @@ async fn a_write_is_answered_by_its_outcome() {
     gateway.write("ahu.c", body).await.expect_error(502);
     gateway.write("ahu.silent", body).await.expect_error(504);
     gateway.write("nothing", body).await.expect_error(404);
+}
+
+#[tokio::test]
+async fn a_level_of_the_priority_array_is_written_for_a_time_by_somebody() {
+    let gateway = Gateway::start().await;
+    let body = r#"{"val":21,"level":8,"who":"Ann","duration":"30min"}"#;
+    assert_eq!(gateway.write("ahu.tempSetpoint", body).await.json()["writeLevel"], 8);
+    let waits = gateway.write("ahu.tempSetpoint", r#"{"val":21,"level":17}"#).await;
+    assert_eq!((waits.status, &waits.json()["waits"]), (202, &json!(true)));
+    let soon = gateway.write("ahu.tempSetpoint", r#"{"val":-1}"#).await.expect_error(429);
+    assert!(soon.contains("try again in 3s"), "{soon}");
+    for (body, says) in [
+        (r#"{"val":1,"level":0}"#, "Invalid level: 0"),
+        (r#"{"val":1,"level":18}"#, "Invalid level: 18"),
+        (r#"{"val":1,"who":""}"#, "who is a text"),
+        (r#"{"val":1,"duration":"30min"}"#, "level 8 only"),
+        (r#"{"val":1,"level":8,"duration":30}"#, "expected a string"),
+    ] {
+        let detail = gateway.write("ahu.tempSetpoint", body).await.expect_error(400);
+        assert!(detail.contains(says), "{detail}");
+    }
+    let long = format!(r#"{{"val":1,"who":"{}"}}"#, "x".repeat(129));
+    gateway.write("ahu.tempSetpoint", &long).await.expect_error(400);
+}
+
+#[tokio::test]
+async fn the_priority_array_of_a_point_is_shown() {
+    let gateway = Gateway::start().await;
+    let shown = gateway.get("/v1/points/ahu.tempSetpoint/write").await.json();
+    assert_eq!((&shown["writeVal"], &shown["writeLevel"]), (&json!(null), &json!(17)));
+    let levels = shown["levels"].as_array().unwrap();
+    assert_eq!(levels.len(), 17);
+    assert_eq!(levels[7], json!({"level": 8, "levelDis": "8 (manual)", "val": null}));
+    gateway.get("/v1/points/ahu.a/write").await.expect_error(403);
+    gateway.get("/v1/points/nothing/write").await.expect_error(404);
 }
 
 #[tokio::test]
@@ -190,7 +227,7 @@ async fn what_is_not_there_and_what_is_not_allowed_is_told() {
     for (line, allow) in [
         ("POST /v1/topics", "GET,HEAD"),
         ("DELETE /v1/points/ahu.a", "GET,HEAD"),
-        ("GET /v1/points/ahu.a/write", "POST"),
+        ("DELETE /v1/points/ahu.a/write", "GET,HEAD,POST"),
         ("OPTIONS /v1/topics/plant", "GET,HEAD"),
         ("PUT /", "GET,HEAD"),
     ] {

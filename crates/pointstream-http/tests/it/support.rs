@@ -3,12 +3,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointstream_http::{
-    Admin, BoxFuture, ConnectorView, Options, PointView, PointsPage, PointsQuery, QueryError,
-    Server, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, Options, PointView, PointsPage,
+    PointsQuery, QueryError, Server, WriteError, WriteOutcome,
 };
 use pointstream_hub::{Hub, TopicOptions};
-use pointstream_point::{Fault, Kind, RangeError, Status, Tag, Unit, Value};
-use pointstream_time::Seed;
+use pointstream_point::{
+    Effective, Fault, Kind, Level, LevelWrite, PriorityArray, RangeError, Status, Tag, Unit, Value,
+};
+use pointstream_time::{Instant, Seed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
@@ -324,14 +326,24 @@ impl Admin for Plant {
     fn write<'a>(
         &'a self,
         id: &'a str,
-        value: Value,
+        write: LevelWrite,
     ) -> BoxFuture<'a, Result<WriteOutcome, WriteError>> {
+        let LevelWrite { val: value, level, .. } = write;
+        let mut effective = Effective::NONE;
+        (effective.val, effective.level) = (value.clone(), level);
         Box::pin(async move {
             match (id, &value) {
+                ("ahu.tempSetpoint", Value::Number(number, _)) if *number < 0.0 => {
+                    let (limit, wait) = (Duration::from_secs(10), Duration::from_secs(3));
+                    Err(RangeError::TooSoon { limit, wait }.into())
+                }
+                ("ahu.tempSetpoint", _) if level == Level::DEF => {
+                    Ok(WriteOutcome::new(value, level, effective).waiting())
+                }
                 ("ahu.tempSetpoint", Value::Number(number, _)) if *number > 30.0 => {
                     Err(RangeError::AboveMax { number: *number, max: 30.0 }.into())
                 }
-                ("ahu.tempSetpoint", _) => Ok(WriteOutcome::new(value)),
+                ("ahu.tempSetpoint", _) => Ok(WriteOutcome::new(value, level, effective)),
                 ("ahu.a", _) => Err(RangeError::NotWritable.into()),
                 ("ahu.b", _) => Err(WriteError::Failed(Fault::down("connection refused"))),
                 ("ahu.c", _) => Err(WriteError::Failed(Fault::permanent("illegal data address"))),
@@ -340,6 +352,12 @@ impl Admin for Plant {
                 _ => Err(WriteError::UnknownPoint),
             }
         })
+    }
+
+    fn levels(&self, id: &str) -> Option<LevelsView> {
+        let array = PriorityArray::new(Kind::Number, None);
+        let rows = array.rows(Instant::ORIGIN).map(|row| LevelView::of(&row, None)).collect();
+        (id == "ahu.tempSetpoint").then(|| LevelsView::new(Effective::NONE, rows))
     }
 
     fn connectors(&self) -> Vec<ConnectorView> {

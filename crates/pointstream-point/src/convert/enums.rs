@@ -94,7 +94,7 @@ impl EnumDef {
 }
 
 /// The enum definitions that converts refer to by name.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnumDefs(BTreeMap<Box<str>, EnumDef>);
 
 impl EnumDefs {

@@ -1,12 +1,27 @@
 //! Points in a CSV file: a header row, then a point a row.
 
-use pointstream_point::{Id, PointSpec, Unit};
+use pointstream_point::{Id, PointSpec, Unit, duration};
 
-use super::file::parse_tag;
+use super::file::{parse_quantity, parse_tag};
 
 /// The columns, by the names of the keys in TOML. `id` and `kind` are required.
-const COLUMNS: [&str; 12] = [
-    "id", "dis", "kind", "unit", "cur", "write", "min", "max", "step", "disabled", "tuning", "tags",
+const COLUMNS: [&str; 16] = [
+    "id",
+    "dis",
+    "kind",
+    "unit",
+    "cur",
+    "write",
+    "cur_convert",
+    "write_convert",
+    "cur_calibration",
+    "write_limit",
+    "min",
+    "max",
+    "step",
+    "disabled",
+    "tuning",
+    "tags",
 ];
 
 type Row = Result<(usize, PointSpec), (usize, String)>;
@@ -66,23 +81,35 @@ fn point(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<Poin
     let id: Id = required("id")?.parse().map_err(|error| format!("id: {error}"))?;
     let kind = required("kind")?.parse().map_err(|error| format!("kind: {error}"))?;
     let mut spec = PointSpec::new(id, kind);
-    spec.dis = cell("dis").map(Into::into);
+    spec.more.dis = cell("dis").map(Into::into);
     let unit = |text| Unit::parse(text).map_err(|error| format!("unit: {error}, not {text:?}"));
     spec.unit = cell("unit").map(unit).transpose()?;
     spec.cur = cell("cur").map(Into::into);
     spec.write = cell("write").map(Into::into);
-    (spec.min, spec.max, spec.step) = (number("min")?, number("max")?, number("step")?);
+    spec.more.cur_convert = cell("cur_convert").map(Into::into);
+    spec.more.write_convert = cell("write_convert").map(Into::into);
+    if let Some(text) = cell("cur_calibration") {
+        let value = parse_quantity(text).map_err(|error| format!("cur_calibration: {error}"))?;
+        spec.more.cur_calibration = Some(value);
+    }
+    if let Some(text) = cell("write_limit") {
+        let limit = duration::parse(text).map_err(|error| format!("write_limit: {error}"))?;
+        spec.more.write_limit = Some(limit);
+    }
+    (spec.more.min, spec.more.max, spec.more.step) =
+        (number("min")?, number("max")?, number("step")?);
     spec.disabled = match cell("disabled") {
         None | Some("false") => false,
         Some("true") => true,
         Some(other) => return Err(format!("disabled: expected true or false, not {other:?}")),
     };
     let tuning = |text: &str| text.parse().map_err(|error| format!("tuning: {error}"));
-    spec.tuning = cell("tuning").map(tuning).transpose()?;
+    spec.more.tuning = cell("tuning").map(tuning).transpose()?;
     for tag in cell("tags").unwrap_or_default().split_whitespace() {
         let (name, tag) = parse_tag(tag)?;
-        spec.tags.set(name, tag);
+        spec.more.tags.set(name, tag);
     }
+    spec.more.trim();
     Ok(spec)
 }
 
@@ -98,7 +125,7 @@ mod tests {
                     m.on,,Bool,,coil:1,\n";
         let rows = parse(text);
         let (line, power) = rows[0].as_ref().unwrap();
-        assert_eq!((*line, power.dis(), power.tags.iter().count()), (3, "Active power", 3));
+        assert_eq!((*line, power.dis(), power.more.tags.iter().count()), (3, "Active power", 3));
         let (line, on) = rows[1].as_ref().unwrap();
         assert_eq!((*line, on.dis(), on.unit), (4, "m.on", None));
     }

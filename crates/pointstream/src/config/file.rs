@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pointstream_point::{Id, PointSpec, Tag, Tuning, Value};
+use pointstream_point::{EnumDef, EnumDefs, Id, PointSpec, Schedule, Tag, Tuning, Unit, Value};
 use pointstream_points::Filter;
 use toml::Spanned;
 
-use super::raw::{ConnectorTable, File, PointTable, TopicTable};
-use super::{Config, ConnectorConfig, Problem, Problems, Source, TopicConfig, csv_points};
+use super::raw::{
+    ConnectorTable, EnumTable, File, PointTable, Quantity, ScheduleName, TopicTable, TuningTable,
+};
+use super::{
+    Config, ConnectorConfig, DUP_PREF, Problem, Problems, Source, TopicConfig, csv_points,
+};
 
 /// How large a configuration file may be.
 const FILE_LEN_MAX: u64 = 64 * 1024 * 1024;
@@ -86,26 +90,48 @@ impl Reader<'_> {
             token_file: Some(self.dir.join(file.token_file.unwrap_or_else(|| TOKEN_FILE.into()))),
             ..Config::default()
         };
-        for (id, table) in file.tuning {
-            let mut tuning = Tuning::default();
-            if let Some(poll_time) = table.poll_time {
-                tuning = tuning.with_poll_time(poll_time);
-            }
-            if let Some(stale_time) = table.stale_time {
-                tuning = tuning.with_stale_time(stale_time);
-            }
-            config.tunings.insert(id.into_inner(), tuning);
-        }
+        config.store = file.store.map(|path| self.dir.join(path));
+        config.steady_time = file.steady_time;
+        config.enums = Arc::new(self.enums(file.enums));
+        let tunings = file.tuning.into_iter();
+        config.tunings = tunings.map(|(id, table)| (id.into_inner(), tuning(table))).collect();
         let mut seen = Seen::default();
         for table in file.connector {
             let connector = self.connector(table, &config.tunings, &mut seen);
             config.connectors.push(connector);
+        }
+        for table in file.point {
+            let (span, id) = (table.span(), table.get_ref().id.get_ref().clone());
+            let point = self.point(table, &config.tunings, &mut seen);
+            if point.cur.is_some() || point.write.is_some() {
+                let message = format!("the point {id} has an address: put it under its connector");
+                self.problem(Some(span), message);
+            }
+            config.points.push(point);
         }
         for table in file.topic {
             let topic = self.topic(table.into_inner(), &mut seen);
             config.topics.push(topic);
         }
         config
+    }
+
+    fn enums(&mut self, tables: BTreeMap<Spanned<String>, EnumTable>) -> EnumDefs {
+        let mut defs = EnumDefs::new();
+        for (name, table) in tables {
+            let def = match table {
+                EnumTable::Text(text) => EnumDef::from_tag(&text),
+                EnumTable::Names(names) => EnumDef::new(names.into_iter().map(|name| (name, None))),
+                EnumTable::Codes(codes) => {
+                    EnumDef::new(codes.into_iter().map(|(name, code)| (name, Some(code))))
+                }
+            };
+            let added = def.and_then(|def| defs.insert(name.get_ref(), def));
+            if let Err(error) = added {
+                self.problem(Some(name.span()), format_args!("enum {}: {error}", name.get_ref()));
+            }
+        }
+        defs
     }
 
     fn connector(
@@ -127,6 +153,7 @@ impl Reader<'_> {
         connector.linger = table.linger.unwrap_or(defaults.linger);
         connector.op_timeout = table.op_timeout.unwrap_or(defaults.op_timeout);
         connector.ping_freq = table.ping_freq;
+        connector.poll_freq = table.poll_freq;
         connector.driver = table.driver;
         for point in table.point {
             let point = self.point(point, tunings, seen);
@@ -147,24 +174,38 @@ impl Reader<'_> {
     ) -> PointSpec {
         let span = table.span();
         let table = table.into_inner();
-        self.once(&mut seen.points, &table.id, "point");
         self.known_tuning(table.tuning.as_ref(), tunings);
-        let mut spec = PointSpec::new(table.id.into_inner(), table.kind);
-        spec.dis = table.dis.map(Into::into);
+        let mut spec = PointSpec::new(table.id.get_ref().clone(), table.kind);
+        spec.more.dis = table.dis.map(Into::into);
         spec.unit = table.unit;
         spec.cur = table.cur.map(Into::into);
         spec.write = table.write.map(Into::into);
-        (spec.min, spec.max, spec.step) = (table.min, table.max, table.step);
+        (spec.more.min, spec.more.max, spec.more.step) = (table.min, table.max, table.step);
         spec.disabled = table.disabled;
-        spec.tuning = table.tuning.map(Spanned::into_inner);
+        spec.more.cur_convert = table.cur_convert.map(Into::into);
+        spec.more.write_convert = table.write_convert.map(Into::into);
+        if let Some(quantity) = table.cur_calibration {
+            match calibration(quantity.get_ref()) {
+                Ok(value) => spec.more.cur_calibration = Some(value),
+                Err(message) => self.problem(Some(quantity.span()), message),
+            }
+        }
+        spec.more.write_limit = table.write_limit;
+        spec.more.writable = table.writable;
+        spec.more.cur_tracks_write = table.cur_tracks_write;
+        spec.more.tuning = table.tuning.map(Spanned::into_inner);
         for tag in table.tags {
             match parse_tag(tag.get_ref()) {
-                Ok((name, value)) => drop(spec.tags.set(name, value)),
+                Ok((name, value)) => drop(spec.more.tags.set(name, value)),
                 Err(message) => self.problem(Some(tag.span()), message),
             }
         }
         if let Some(message) = range_problem(&spec) {
             self.problem(Some(span), message);
+        }
+        spec.more.trim();
+        if !seen.may_repeat(&spec) {
+            self.once(&mut seen.points, &table.id, "point");
         }
         spec
     }
@@ -188,11 +229,13 @@ impl Reader<'_> {
         let mut points = Vec::new();
         for row in csv_points::parse(&text) {
             let checked = row.and_then(|(line, spec)| {
-                let unknown = spec.tuning.as_ref().filter(|id| !tunings.contains_key(*id));
+                let unknown = spec.more.tuning.as_ref().filter(|id| !tunings.contains_key(*id));
                 if let Some(id) = unknown {
                     return Err((line, format!("unknown tuning {id}")));
                 }
-                if let Some(before) = seen.points.insert(spec.id.clone(), (name.clone(), line)) {
+                if !seen.may_repeat(&spec)
+                    && let Some(before) = seen.points.insert(spec.id.clone(), (name.clone(), line))
+                {
                     let text = format!("the point {} exists already, at {}", spec.id, at(&before));
                     return Err((line, text));
                 }
@@ -253,6 +296,57 @@ struct Seen {
     topics: BTreeMap<Id, (String, usize)>,
 }
 
+impl Seen {
+    /// Whether a point may stand under several connectors, of which it prefers one.
+    fn may_repeat(&self, spec: &PointSpec) -> bool {
+        spec.more.tags.get(DUP_PREF).is_some()
+    }
+}
+
+/// The options of a tuning.
+fn tuning(table: TuningTable) -> Tuning {
+    let mut tuning = Tuning::default()
+        .with_write_on_open(table.write_on_open)
+        .with_write_on_start(table.write_on_start);
+    if let Some(poll_time) = table.poll_time {
+        tuning = tuning.with_poll_time(poll_time);
+    }
+    if let Some(stale_time) = table.stale_time {
+        tuning = tuning.with_stale_time(stale_time);
+    }
+    if let Some(ScheduleName::Delay) = table.poll_schedule {
+        tuning = tuning.with_poll_schedule(Schedule::Delay);
+    }
+    if let Some(min_time) = table.write_min_time {
+        tuning = tuning.with_write_min_time(min_time);
+    }
+    if let Some(max_time) = table.write_max_time {
+        tuning = tuning.with_write_max_time(max_time);
+    }
+    tuning
+}
+
+/// A calibration: a number, or a text of a number and its unit.
+fn calibration(quantity: &Quantity) -> Result<Value, String> {
+    match quantity {
+        Quantity::Number(number) => Ok(Value::number(*number)),
+        Quantity::Text(text) => parse_quantity(text),
+    }
+}
+
+/// A number with its unit, if it has one, as `0.5 Δ°C` or `0.5Δ°C`.
+pub(super) fn parse_quantity(text: &str) -> Result<Value, String> {
+    let text = text.trim();
+    let end = text.find(|c: char| !(c.is_ascii_digit() || "+-.eE".contains(c)));
+    let (number, unit) = text.split_at(end.unwrap_or(text.len()));
+    let number: f64 = number.parse().map_err(|_| format!("not a number: {text:?}"))?;
+    let unit = match unit.trim() {
+        "" => None,
+        unit => Some(Unit::parse(unit).map_err(|error| format!("{error}, not {unit:?}"))?),
+    };
+    Ok(Value::Number(number, unit))
+}
+
 fn at((file, line): &(String, usize)) -> String {
     format!("{file}:{line}")
 }
@@ -284,13 +378,13 @@ pub(super) fn parse_tag(text: &str) -> Result<(&str, Tag), String> {
 
 fn range_problem(spec: &PointSpec) -> Option<String> {
     let finite = |number: Option<f64>| number.is_none_or(f64::is_finite);
-    if !finite(spec.min) || !finite(spec.max) || !finite(spec.step) {
+    if !finite(spec.more.min) || !finite(spec.more.max) || !finite(spec.more.step) {
         return Some("min, max and step must be finite numbers".to_owned());
     }
-    if let (Some(min), Some(max)) = (spec.min, spec.max)
+    if let (Some(min), Some(max)) = (spec.more.min, spec.more.max)
         && min > max
     {
         return Some(format!("min {min} is above max {max}"));
     }
-    spec.step.filter(|&step| step <= 0.0).map(|step| format!("step {step} is not above zero"))
+    spec.more.step.filter(|&step| step <= 0.0).map(|step| format!("step {step} is not above zero"))
 }

@@ -19,6 +19,13 @@ pub(super) struct File {
     pub(super) token_file: Option<PathBuf>,
     #[serde(default)]
     pub(super) tuning: BTreeMap<Spanned<Id>, TuningTable>,
+    pub(super) store: Option<PathBuf>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) steady_time: Option<Duration>,
+    #[serde(default)]
+    pub(super) enums: BTreeMap<Spanned<String>, EnumTable>,
+    #[serde(default)]
+    pub(super) point: Vec<Spanned<PointTable>>,
     #[serde(default)]
     pub(super) connector: Vec<Spanned<ConnectorTable>>,
     #[serde(default)]
@@ -32,6 +39,39 @@ pub(super) struct TuningTable {
     pub(super) poll_time: Option<Duration>,
     #[serde(default, deserialize_with = "some_duration")]
     pub(super) stale_time: Option<Duration>,
+    pub(super) poll_schedule: Option<ScheduleName>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) write_min_time: Option<Duration>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) write_max_time: Option<Duration>,
+    #[serde(default)]
+    pub(super) write_on_open: bool,
+    #[serde(default)]
+    pub(super) write_on_start: bool,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ScheduleName {
+    Grid,
+    Delay,
+}
+
+/// An enum definition: names in their order, as one text or as a list, or names with their codes.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected \"off, on\", [\"off\", \"on\"] or { off = 0, on = 1 }")]
+pub(super) enum EnumTable {
+    Text(String),
+    Names(Vec<String>),
+    Codes(BTreeMap<String, i64>),
+}
+
+/// A number, or a text of a number and its unit.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or a text of a number and its unit")]
+pub(super) enum Quantity {
+    Number(f64),
+    Text(String),
 }
 
 #[derive(Debug, Deserialize)]
@@ -50,6 +90,8 @@ pub(super) struct ConnectorTable {
     pub(super) op_timeout: Option<Duration>,
     #[serde(default, deserialize_with = "some_duration")]
     pub(super) ping_freq: Option<Duration>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) poll_freq: Option<Duration>,
     pub(super) points: Option<Spanned<PathBuf>>,
     #[serde(default)]
     pub(super) point: Vec<Spanned<PointTable>>,
@@ -67,6 +109,15 @@ pub(super) struct PointTable {
     pub(super) unit: Option<Unit>,
     pub(super) cur: Option<String>,
     pub(super) write: Option<String>,
+    pub(super) cur_convert: Option<String>,
+    pub(super) write_convert: Option<String>,
+    pub(super) cur_calibration: Option<Spanned<Quantity>>,
+    #[serde(default)]
+    pub(super) writable: bool,
+    #[serde(default)]
+    pub(super) cur_tracks_write: bool,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) write_limit: Option<Duration>,
     pub(super) min: Option<f64>,
     pub(super) max: Option<f64>,
     pub(super) step: Option<f64>,

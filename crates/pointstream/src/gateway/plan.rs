@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pointstream_conn::{AnyDriver, Context, Registry};
-use pointstream_point::Id;
+use pointstream_point::{Id, Tag, Value};
 use pointstream_points::Filter;
 use pointstream_time::Seed;
 
 use super::ApplyError;
-use crate::config::{Config, ConnectorConfig};
+use crate::config::{Config, ConnectorConfig, DUP_PREF};
 
 /// What changes for the connectors from one configuration to the next, with everything that can
 /// fail already done.
@@ -46,6 +46,41 @@ impl Plan {
     }
 }
 
+/// Leaves each point that stands under several connectors, and prefers the kind of one of them, to
+/// that one. Haxall looks for the name of the library, in full or its last part; both will do.
+pub(super) fn prefer(config: &mut Config) {
+    let mut prefers: BTreeMap<Id, (String, Option<Id>)> = BTreeMap::new();
+    for connector in &config.connectors {
+        for point in &connector.points {
+            let Some(Tag::Value(Value::Str(kind))) = point.more.tags.get(DUP_PREF) else {
+                continue;
+            };
+            let kind = kind.rsplit('.').next().unwrap_or_default().to_owned();
+            prefers.entry(point.id.clone()).or_insert((kind, None));
+        }
+    }
+    for connector in &config.connectors {
+        for point in &connector.points {
+            if let Some((kind, preferred)) = prefers.get_mut(&point.id)
+                && *kind == connector.kind
+            {
+                preferred.get_or_insert_with(|| connector.id.clone());
+            }
+        }
+    }
+    for connector in &mut config.connectors {
+        let id = &connector.id;
+        connector.points.retain(|point| {
+            let preferred = prefers.get(&point.id).and_then(|(_, preferred)| preferred.as_ref());
+            let stays = preferred.is_none_or(|preferred| preferred == id);
+            if let (false, Some(preferred)) = (stays, preferred) {
+                tracing::debug!(point = %point.id, conn = %id, %preferred, "Another connector is preferred.");
+            }
+            stays
+        });
+    }
+}
+
 /// What a configuration made in code may have wrong; one that was read has been checked already,
 /// with places.
 fn check(config: &Config) -> Result<(), ApplyError> {
@@ -55,7 +90,7 @@ fn check(config: &Config) -> Result<(), ApplyError> {
         if connectors.insert(&connector.id, ()).is_some() {
             return Err(ApplyError::Twice { what: "connector", id: connector.id.clone() });
         }
-        let tunings = connector.points.iter().filter_map(|point| point.tuning.as_ref());
+        let tunings = connector.points.iter().filter_map(|point| point.more.tuning.as_ref());
         let unknown = tunings.chain(&connector.tuning).find(|id| !config.tunings.contains_key(*id));
         if let Some(tuning) = unknown {
             let (connector, tuning) = (connector.id.clone(), tuning.clone());
@@ -69,6 +104,13 @@ fn check(config: &Config) -> Result<(), ApplyError> {
                     other: other.clone(),
                 });
             }
+        }
+    }
+    for point in &config.points {
+        let twice = points.contains_key(&point.id)
+            || config.points.iter().filter(|other| other.id == point.id).count() > 1;
+        if twice {
+            return Err(ApplyError::Twice { what: "point", id: point.id.clone() });
         }
     }
     let mut topics = BTreeMap::new();

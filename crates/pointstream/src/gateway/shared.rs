@@ -1,12 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use pointstream_conn::{Changes, ConnView, Follower, Handle, NamedTuning, PointDef};
+use pointstream_conn::{Changes, Clock, ConnView, Follower, Handle, NamedTuning, PointDef};
 use pointstream_hub::Hub;
-use pointstream_point::{Id, PointKey, PointSpec, Tuning, Value};
-use pointstream_points::{Points, Watches};
+use pointstream_point::{Cur, EnumDefs, Id, Now, PointKey, PointSpec, Tuning};
+use pointstream_points::{Arrays, Points, Watches};
+use pointstream_time::Instant;
+use tokio::sync::Notify;
 
-use super::{ApplyError, WriteError, topics::TopicState};
+use super::keeper::Keeper;
+use super::levels::Kept;
+use super::{ApplyError, topics::TopicState};
 use crate::config::ConnectorConfig;
 
 /// What the gateway's parts share. Everything here is done under a short lock that is never held
@@ -14,6 +18,9 @@ use crate::config::ConnectorConfig;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) hub: Hub,
+    pub(super) clock: Clock,
+    /// Told when something is due earlier than it was.
+    pub(super) changed_times: Notify,
     state: Mutex<State>,
 }
 
@@ -25,7 +32,19 @@ pub(crate) struct State {
     pub(crate) conns: BTreeMap<Id, Conn>,
     pub(super) topics: BTreeMap<Id, TopicState>,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
+    /// The points that belong to no connector.
+    own: BTreeMap<Id, PointKey>,
+    pub(crate) arrays: Arrays,
+    pub(super) kept: Kept,
+    pub(super) keeper: Keeper,
+    pub(super) enums: Arc<EnumDefs>,
+    /// When the steady state begins; not known before the first configuration.
+    pub(super) steady_at: Option<Instant>,
+    pub(super) steady: bool,
 }
+
+/// The shard of the points that belong to no connector. Those of connectors count from 1.
+const OWN_SHARD: u32 = 0;
 
 /// A running connector.
 #[derive(Debug)]
@@ -52,8 +71,21 @@ impl Conn {
 }
 
 impl Shared {
-    pub(super) fn new(hub: Hub) -> Self {
-        Self { hub, state: Mutex::default() }
+    pub(super) fn new(hub: Hub, clock: Clock) -> Self {
+        Self { hub, clock, changed_times: Notify::new(), state: Mutex::default() }
+    }
+
+    /// The present.
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Whether the steady state begins now.
+    pub(super) fn become_steady(&self, now: Instant) -> bool {
+        let mut state = self.lock();
+        let due = !state.steady && state.steady_at.is_some_and(|at| at <= now);
+        state.steady |= due;
+        due
     }
 
     /// The state. A panic under the lock leaves nothing half-done that the next one could not
@@ -94,7 +126,7 @@ impl Shared {
                 // A change of the tuning alone does not make a point another one.
                 let mut old = old.clone();
                 let new = next.get(&old.id);
-                old.tuning = new.and_then(|new| new.tuning.clone());
+                old.more.tuning = new.and_then(|new| new.more.tuning.clone());
                 new.is_some_and(|new| **new == old)
             };
             let keys = conn.keys.values().copied();
@@ -132,18 +164,18 @@ impl Shared {
             let wall = jiff::Timestamp::now();
             let (mut fresh, mut retuned) = (Vec::new(), Vec::new());
             for point in &config.points {
-                let name = point.tuning.as_ref().or(config.tuning.as_ref());
+                let name = point.more.tuning.as_ref().or(config.tuning.as_ref());
                 let tuning = resolve(&state.tunings, name);
                 let spec = Arc::new(point.clone());
                 let Some(&key) = conn.keys.get(&point.id) else {
                     let (points, shard) = (&mut state.points, conn.shard);
-                    let key = points.insert(shard, &config.id, Arc::clone(&spec), wall);
+                    let key = points.insert(shard, Some(&config.id), Arc::clone(&spec), wall);
                     let key = key.map_err(|error| ApplyError::Limit(error.to_string()))?;
                     conn.keys.insert(point.id.clone(), key);
                     fresh.push(PointDef::new(key, spec, tuning));
                     continue;
                 };
-                let before = state.points.get(key).and_then(|entry| entry.spec.tuning.clone());
+                let before = state.points.get(key).and_then(|entry| entry.spec.more.tuning.clone());
                 state.points.set_spec(key, spec);
                 if before.or_else(|| old_tuning.clone()).as_ref() != name {
                     retuned.push((key, tuning));
@@ -153,10 +185,17 @@ impl Shared {
             let named = conn.config.dis != config.dis;
             conn.config = ConnectorConfig { points: Vec::new(), ..config.clone() };
             let changed = switched || named || !fresh.is_empty() || !retuned.is_empty();
-            (conn.handle.clone(), fresh, retuned, switched, changed)
+            let handle = conn.handle.clone();
+            fresh.iter().for_each(|def| self.adopt(state, def.key));
+            (handle, fresh, retuned, switched, changed)
         };
         if !fresh.is_empty() {
+            let keys: Vec<_> = fresh.iter().map(|def| def.key).collect();
             handle.bind(fresh).await;
+            // What is new after the start has its first write now.
+            if self.lock().steady {
+                self.write_first(&keys).await;
+            }
         }
         if !retuned.is_empty() {
             handle.retune(retuned).await;
@@ -198,19 +237,61 @@ impl Shared {
         }
     }
 
-    /// Writes a value to a point.
-    pub(crate) async fn write(&self, id: &Id, value: Value) -> Result<Value, WriteError> {
-        let (writing, value) = {
-            let state = self.lock();
-            let found = state.points.find(id.as_str());
-            let (key, entry) = found.ok_or_else(|| WriteError::UnknownPoint(id.clone()))?;
-            let value = entry.spec.check_write(value)?;
-            let conn = state.conns.get(&entry.conn);
-            let conn = conn.ok_or_else(|| WriteError::UnknownPoint(id.clone()))?;
-            (conn.handle.write(key, value.clone()), value)
+    /// Adds, changes and removes the points that belong to no connector. Gives whether any did.
+    pub(super) fn set_own_points(&self, specs: &[PointSpec]) -> Result<bool, ApplyError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let next: BTreeMap<&Id, &PointSpec> = specs.iter().map(|spec| (&spec.id, spec)).collect();
+        let stays = |key: &PointKey| {
+            let entry = state.points.get(*key);
+            entry.is_some_and(|entry| {
+                next.get(&entry.spec.id).is_some_and(|new| **new == *entry.spec)
+            })
         };
-        writing.await?;
-        Ok(value)
+        let gone: Vec<_> = state.own.values().copied().filter(|key| !stays(key)).collect();
+        let mut changed = !gone.is_empty();
+        for key in gone {
+            state.watches.forget(key);
+            if let Some(entry) = state.points.remove(key) {
+                state.own.remove(&entry.spec.id);
+            }
+        }
+        let wall = self.clock.now().wall;
+        for spec in
+            specs.iter().filter(|spec| !state.own.contains_key(&spec.id)).collect::<Vec<_>>()
+        {
+            let key = state.points.insert(OWN_SHARD, None, Arc::new(spec.clone()), wall);
+            let key = key.map_err(|error| ApplyError::Limit(error.to_string()))?;
+            state.own.insert(spec.id.clone(), key);
+            self.adopt(state, key);
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// Forgets the priority arrays of points that are no more.
+    pub(super) fn forget_arrays(&self) {
+        let mut guard = self.lock();
+        let State { arrays, points, .. } = &mut *guard;
+        let gone =
+            |id: &&Id| points.find(id.as_str()).is_none_or(|(_, entry)| !entry.spec.is_writable());
+        let gone: Vec<Id> = arrays.ids().filter(gone).cloned().collect();
+        gone.iter().for_each(|id| arrays.forget(id.as_str()));
+    }
+
+    /// Takes over the enum definitions and tells everyone if they are others.
+    pub(super) async fn set_enums(&self, enums: &Arc<EnumDefs>) {
+        let handles: Vec<_> = {
+            let mut state = self.lock();
+            if state.enums == *enums {
+                return;
+            }
+            state.enums = Arc::clone(enums);
+            state.conns.values().map(|conn| conn.handle.clone()).collect()
+        };
+        for handle in handles {
+            handle.enums(Arc::clone(enums)).await;
+        }
     }
 
     /// Tells connectors which of these points are watched and which are not.
@@ -225,7 +306,8 @@ impl Shared {
                 for key in keys.drain(..) {
                     if let Some(entry) = state.points.get(key) {
                         let watched = state.watches.is_watched(key);
-                        by_conn.entry((&entry.conn, watched)).or_default().push(key);
+                        let Some(conn) = &entry.conn else { continue };
+                        by_conn.entry((conn, watched)).or_default().push(key);
                     }
                 }
                 let with_handle = |((id, watched), keys)| {
@@ -251,6 +333,7 @@ impl Shared {
         let topics: BTreeSet<Id> = {
             let mut state = self.lock();
             state.conns.clear();
+            state.keeper = Keeper::default();
             core::mem::take(&mut state.topics).into_keys().collect()
         };
         for id in topics {
@@ -261,15 +344,31 @@ impl Shared {
 
     fn on_changes(&self, changes: &Changes) {
         let mut guard = self.lock();
-        let State { points, topics, .. } = &mut *guard;
-        let rows: Vec<(PointKey, String)> = changes
-            .points
-            .iter()
-            .filter_map(|(key, cur)| {
-                let entry = points.apply(*key, cur)?;
-                Some((*key, super::row::row(cur, entry.spec.unit)))
-            })
-            .collect();
+        let state = &mut *guard;
+        for (key, write) in &changes.writes {
+            state.points.apply_write(*key, write.clone());
+        }
+        for (key, his) in &changes.his {
+            state.points.apply_his(*key, his.clone());
+        }
+        self.show(state, changes.points.iter().map(|(key, cur)| (*key, cur)));
+    }
+
+    /// Takes note of what points show now, and puts it into their topics.
+    pub(super) fn show<'a>(
+        &self,
+        state: &mut State,
+        changes: impl IntoIterator<Item = (PointKey, &'a Cur)>,
+    ) {
+        let State { points, topics, .. } = state;
+        let row = |(key, cur)| {
+            let entry = points.apply(key, cur)?;
+            Some((key, super::row::row(cur, entry.spec.unit)))
+        };
+        let rows: Vec<(PointKey, String)> = changes.into_iter().filter_map(row).collect();
+        if rows.is_empty() {
+            return;
+        }
         for (id, topic) in topics.iter() {
             topic.edit(&self.hub, id, &rows);
         }

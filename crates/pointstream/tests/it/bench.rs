@@ -6,12 +6,17 @@ use std::sync::Arc;
 use pointstream::conn::{Features, Registry};
 use pointstream::hub::{EventKind, Mode, Subscription};
 use pointstream::patch::{Limits, apply};
-use pointstream::point::{Id, Kind, PointSpec, Tuning, Value};
+use pointstream::point::{Id, Kind, Level, LevelWrite, PointSpec, Tuning, Value};
 use pointstream::{Config, ConnectorConfig, Gateway};
 use pointstream_test::FakeDevice;
 
 pub(crate) fn id(text: &str) -> Id {
     text.parse().unwrap()
+}
+
+/// A value for a level of a priority array.
+pub(crate) fn level(level: u8, val: Value) -> LevelWrite {
+    LevelWrite::new(Level::new(level).unwrap(), val, "test")
 }
 
 /// A readable and writable point of the fake device.
@@ -53,10 +58,13 @@ impl Bench {
         let (a, b) = (FakeDevice::new(), FakeDevice::new());
         let devices = Arc::new([("a", a.clone()), ("b", b.clone())]);
         let mut registry = Registry::new();
-        registry.register("fake", move |config: FakeConfig, _| {
-            let device = devices.iter().find(|(name, _)| *name == config.device).unwrap();
-            Ok(device.1.driver(Features::NONE.with_poll().with_write()))
-        });
+        for kind in ["fake", "other"] {
+            let devices = Arc::clone(&devices);
+            registry.register(kind, move |config: FakeConfig, _| {
+                let device = devices.iter().find(|(name, _)| *name == config.device).unwrap();
+                Ok(device.1.driver(Features::NONE.with_poll().with_write()))
+            });
+        }
         Self { gateway: Gateway::new(registry), a, b }
     }
 

@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::path::Path;
 
-use pointstream::point::{Kind, Tag, Value};
+use pointstream::point::{Kind, Schedule, Tag, Tuning, Unit, Value};
 use pointstream::{Config, ConfigFile, WatchMode};
 
 use crate::bench::id;
@@ -50,9 +50,109 @@ fn a_file_becomes_a_configuration() {
     assert_eq!(ahu.driver.len(), 2, "the framework keeps its own keys to itself");
     let temp = &ahu.points[0];
     assert_eq!((temp.kind, temp.dis()), (Kind::Number, "Supply air temperature"));
-    assert_eq!(temp.tags.get("floor"), Some(&Tag::Value(Value::number(2.0))));
-    assert_eq!(temp.tags.get("note"), Some(&Tag::Value(Value::str("north side"))));
+    assert_eq!(temp.more.tags.get("floor"), Some(&Tag::Value(Value::number(2.0))));
+    assert_eq!(temp.more.tags.get("note"), Some(&Tag::Value(Value::str("north side"))));
     assert_eq!(config.topics[0].watch, WatchMode::OnDemand);
+}
+
+const LEVELS: &str = r#"
+store = "pointstream.redb"
+steady_time = "3s"
+
+[enums]
+mode = "off, auto"
+fan = ["low", "high"]
+alarm = { ok = 0, high = 7 }
+
+[tuning.slow]
+poll_schedule = "delay"
+write_min_time = "2s"
+write_max_time = "1hr"
+write_on_open = true
+write_on_start = true
+
+[[point]]
+id = "mode"
+kind = "Str"
+writable = true
+cur_tracks_write = true
+
+[[connector]]
+id = "ahu"
+kind = "modbus"
+poll_freq = "5s"
+
+[[connector.point]]
+id = "ahu.temp"
+kind = "Number"
+unit = "°C"
+cur = "input:30001"
+write = "holding:40001"
+cur_convert = "* 0.1"
+write_convert = "* 10"
+cur_calibration = "0.5 Δ°C"
+write_limit = "10s"
+"#;
+
+#[test]
+fn converts_levels_and_tunings_are_configured() {
+    let config = parse(LEVELS).unwrap();
+    assert_eq!(config.store.as_deref(), Some(Path::new("pointstream.redb")));
+    assert_eq!(config.steady_time(), Duration::from_secs(3));
+    assert_eq!(config.enums.get("mode").unwrap().code("auto"), Some(1));
+    assert_eq!(config.enums.get("fan").unwrap().code("high"), Some(1));
+    assert_eq!(config.enums.get("alarm").unwrap().code("high"), Some(7));
+    let slow = Tuning::default()
+        .with_poll_schedule(Schedule::Delay)
+        .with_write_min_time(Duration::from_secs(2))
+        .with_write_max_time(Duration::from_secs(3600))
+        .with_write_on_open(true)
+        .with_write_on_start(true);
+    assert_eq!(config.tunings[&id("slow")], slow);
+    assert!(config.points[0].is_writable() && config.points[0].more.cur_tracks_write);
+    let ahu = &config.connectors[0];
+    assert_eq!(ahu.poll_freq, Some(Duration::from_secs(5)));
+    let more = &ahu.points[0].more;
+    assert_eq!(more.cur_convert.as_deref(), Some("* 0.1"));
+    assert_eq!(more.write_convert.as_deref(), Some("* 10"));
+    assert_eq!(more.cur_calibration, Some(Value::Number(0.5, Unit::parse("Δ°C").ok())));
+    assert_eq!(more.write_limit, Some(Duration::from_secs(10)));
+}
+
+#[test]
+fn what_is_wrong_with_converts_and_levels_is_told_with_its_place() {
+    let check = |from: &str, to: &str, expected: &str| {
+        assert!(LEVELS.contains(from), "{from} is in the sample");
+        let error = parse(&LEVELS.replacen(from, to, 1)).unwrap_err();
+        assert_eq!(error, format!("gateway.toml:{expected}"), "{from} -> {to}");
+    };
+    check(
+        "0.5 Δ°C",
+        "0.5 Q",
+        "36:19: unknown unit: expected a name or symbol of the Project Haystack unit database, not \"Q\"",
+    );
+    check("0.5 Δ°C", "x", "36:19: not a number: \"x\"");
+    check("\"delay\"", "\"later\"", "11:17: unknown variant `later`, expected `grid` or `delay`");
+    check(
+        "writable = true",
+        "write = \"coil:1\"\nwritable = true",
+        "17:1: the point mode has an address: put it under its connector",
+    );
+    check(
+        "[\"low\", \"high\"]",
+        "7",
+        "7:7: expected \"off, on\", [\"off\", \"on\"] or { off = 0, on = 1 }",
+    );
+}
+
+#[test]
+fn a_point_may_stand_under_two_connectors_if_it_prefers_one() {
+    let second = "[[connector]]\nid = \"b\"\nkind = \"bacnet\"\n\
+                  [[connector.point]]\nid = \"ahu.temp\"\nkind = \"Number\"\n";
+    assert!(parse(&format!("{LEVELS}{second}")).is_err());
+    let prefer = "tags = [\"connDupPref:modbus\"]\n";
+    let text = format!("{LEVELS}{prefer}{second}{prefer}");
+    assert_eq!(parse(&text).unwrap().connectors.len(), 2);
 }
 
 #[test]
@@ -65,7 +165,7 @@ fn every_problem_is_told_with_its_place() {
     check(
         "listen =",
         "listne =",
-        "2:1: unknown field `listne`, expected one of `listen`, `allowed_hosts`, `token_file`, `tuning`, `connector`, `topic`",
+        "2:1: unknown field `listne`, expected one of `listen`, `allowed_hosts`, `token_file`, `tuning`, `store`, `steady_time`, `enums`, `point`, `connector`, `topic`",
     );
     check(
         "\"500ms\"",
@@ -95,7 +195,7 @@ fn every_problem_is_told_with_its_place() {
     check(
         "cur =",
         "curr =",
-        "20:1: unknown field `curr`, expected one of `id`, `dis`, `kind`, `unit`, `cur`, `write`, `min`, `max`, `step`, `disabled`, `tuning`, `tags`",
+        "20:1: unknown field `curr`, expected one of `id`, `dis`, `kind`, `unit`, `cur`, `write`, `cur_convert`, `write_convert`, `cur_calibration`, `writable`, `cur_tracks_write`, `write_limit`, `min`, `max`, `step`, `disabled`, `tuning`, `tags`",
     );
     check(
         "\"temp\", ",

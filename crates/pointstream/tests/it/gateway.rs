@@ -2,10 +2,11 @@ use core::time::Duration;
 
 use pointstream::hub::TopicOptions;
 use pointstream::point::{Fault, Kind, RangeError, Tuning, Value};
+use pointstream::points::LevelWriteError;
 use pointstream::{ApplyError, Config, TopicConfig, WriteError};
 use pointstream_test::Mood;
 
-use crate::bench::{Bench, Farm, config, connector, id, number, point};
+use crate::bench::{Bench, Farm, config, connector, id, level, number, point};
 
 #[tokio::test(start_paused = true)]
 async fn values_go_from_the_device_to_a_subscriber() {
@@ -77,20 +78,23 @@ async fn a_write_is_checked_then_reaches_the_device_and_comes_back() {
     let mut bench = Bench::new();
     bench.a.set("a.sp", number(20.0));
     let mut setpoint = point("a.sp");
-    (setpoint.min, setpoint.max) = (Some(15.0), Some(30.0));
+    (setpoint.more.min, setpoint.more.max) = (Some(15.0), Some(30.0));
     bench.gateway.apply(config([connector("a", &[]).with_point(setpoint)])).await.unwrap();
     let mut reader = bench.reader("plant");
     reader.until("a.sp", "val", 20).await;
-    bench.gateway.write(&id("a.sp"), number(21.5)).await.unwrap();
+    bench.gateway.write(&id("a.sp"), level(16, number(21.5))).await.unwrap();
     assert_eq!(bench.a.get("a.sp"), Some(number(21.5)));
     reader.until("a.sp", "val", 21.5).await;
-    let refused = bench.gateway.write(&id("a.sp"), number(31.0)).await.unwrap_err();
-    assert!(matches!(refused, WriteError::Refused(RangeError::AboveMax { .. })));
+    let refused = bench.gateway.write(&id("a.sp"), level(16, number(31.0))).await.unwrap_err();
+    assert!(matches!(
+        refused,
+        WriteError::Refused(LevelWriteError::Range(RangeError::AboveMax { .. }))
+    ));
     assert_eq!(bench.a.calls("write"), 1, "no device saw the second value");
-    let unknown = bench.gateway.write(&id("nobody"), number(1.0)).await.unwrap_err();
+    let unknown = bench.gateway.write(&id("nobody"), level(16, number(1.0))).await.unwrap_err();
     assert_eq!(unknown.to_string(), "no point has the id nobody");
     bench.a.refuse("a.sp", Fault::permanent("Illegal Data Value"));
-    let failed = bench.gateway.write(&id("a.sp"), number(22.0)).await.unwrap_err();
+    let failed = bench.gateway.write(&id("a.sp"), level(16, number(22.0))).await.unwrap_err();
     assert_eq!(failed.to_string(), "Illegal Data Value");
 }
 
@@ -363,7 +367,7 @@ async fn a_point_follows_the_tuning_that_it_is_left_with() {
     let tuning = |secs| Tuning::default().with_poll_time(Duration::from_secs(secs));
     let mut apply = async |of_connector: &str, of_point: Option<&str>| {
         let mut point = point("a.1");
-        point.tuning = of_point.map(id);
+        point.more.tuning = of_point.map(id);
         let mut connector = connector("a", &[]).with_point(point);
         connector.tuning = Some(id(of_connector));
         let config = config([connector]).with_tuning(id("slow"), tuning(100));

@@ -5,5 +5,6 @@
 mod bench;
 mod config;
 mod gateway;
+mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;

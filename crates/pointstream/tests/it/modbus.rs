@@ -13,7 +13,7 @@ use pointstream_test::{Proxy, Weather};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::bench::{Reader, id, number};
+use crate::bench::{Reader, id, level, number};
 
 /// A device that can be killed and started again at its address.
 struct Plc {
@@ -95,7 +95,7 @@ async fn registers_go_to_a_subscriber_and_a_write_comes_back() {
     plc.set("holding:40001:u2", 7.0);
     let (gateway, mut reader) = gateway(config([connector("plc", plc.addr)])).await;
     reader.until("plc.a", "val", 7).await;
-    gateway.write(&id("plc.b"), number(21.5)).await.unwrap();
+    gateway.write(&id("plc.b"), level(16, number(21.5))).await.unwrap();
     let address = "holding:40002:s2:/10".parse().unwrap();
     assert_eq!(plc.registers.get(1, &address).unwrap(), Scalar::Float(21.5));
     reader.until("plc.b", "val", 21.5).await;

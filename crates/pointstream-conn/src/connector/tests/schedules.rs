@@ -18,6 +18,10 @@ enum Step {
     Tune(u8),
     Close,
     Ping,
+    Sync(u32),
+    Pin(bool),
+    RefuseWatch(bool),
+    Unwatchable(Option<u32>),
     Pass(u16),
 }
 
@@ -38,8 +42,22 @@ fn step() -> impl Strategy<Value = Step> {
         (1..20u8).prop_map(Step::Tune),
         Just(Step::Close),
         Just(Step::Ping),
+        (0..POINTS).prop_map(Step::Sync),
+        any::<bool>().prop_map(Step::Pin),
+        any::<bool>().prop_map(Step::RefuseWatch),
+        proptest::option::of(0..POINTS).prop_map(Step::Unwatchable),
         (0..400u16).prop_map(Step::Pass),
     ]
+}
+
+/// A tuning with everything that concerns writes.
+fn write_tuning() -> Arc<NamedTuning> {
+    let tuning = tuning("fast", 5, 60).tuning.clone();
+    let tuning = tuning
+        .with_write_min_time(Duration::from_secs(2))
+        .with_write_max_time(Duration::from_secs(40))
+        .with_write_on_open(true);
+    Arc::new(NamedTuning::new("fast".parse().unwrap(), tuning))
 }
 
 /// A simulation with what it should come to.
@@ -48,15 +66,16 @@ struct Model {
     keys: Vec<PointKey>,
     watched: Vec<bool>,
     token: u64,
+    syncs: u64,
 }
 
 impl Model {
     fn new(features: Features) -> Self {
         let mut sim = Sim::new(features);
-        let fast = tuning("fast", 5, 60);
+        let fast = write_tuning();
         let keys: Vec<_> = (0..POINTS).map(key).collect();
         sim.input(Input::Bind((0..POINTS).map(|slot| point(slot, &fast)).collect()));
-        Self { sim, keys, watched: vec![false; POINTS as usize], token: 0 }
+        Self { sim, keys, watched: vec![false; POINTS as usize], token: 0, syncs: 0 }
     }
 
     fn run(&mut self, step: Step) {
@@ -75,14 +94,13 @@ impl Model {
             }
             Step::Write(slot) => {
                 self.token += 1;
-                let write = Write::new(self.keys[slot as usize], Value::number(1.0));
-                sim.input(Input::Write(write, self.token));
+                sim.input(write(self.keys[slot as usize], Value::number(1.0), self.token));
             }
             Step::Disable(disabled) => sim.input(Input::Disable(disabled)),
             Step::Replace(slot) => {
                 let old = self.keys[slot as usize];
                 sim.input(Input::Unbind(vec![old]));
-                let mut fresh = point(slot, &tuning("fast", 5, 60));
+                let mut fresh = point(slot, &write_tuning());
                 fresh.key.generation = old.generation + 1;
                 self.keys[slot as usize] = fresh.key;
                 self.watched[slot as usize] = false;
@@ -90,10 +108,20 @@ impl Model {
                 sim.input(Input::Bind(vec![fresh]));
             }
             Step::Retune(slot, slow) => {
-                let to = if slow { tuning("slow", 30, 120) } else { tuning("fast", 5, 60) };
+                let to = if slow { tuning("slow", 30, 120) } else { write_tuning() };
                 sim.input(Input::Retune(vec![(self.keys[slot as usize], to)]));
             }
             Step::Tune(secs) => sim.input(Input::Tuning(tuning("fast", u64::from(secs), 60))),
+            Step::Sync(slot) => {
+                self.syncs += 1;
+                sim.input(Input::Sync(vec![self.keys[slot as usize]], self.syncs));
+            }
+            Step::Pin(true) => sim.input(Input::Pin("a".into())),
+            Step::Pin(false) => sim.input(Input::Unpin("a".into())),
+            Step::RefuseWatch(refuse) => sim.device.refuse_watch = refuse,
+            Step::Unwatchable(slot) => {
+                sim.device.unwatchable = slot.map(|slot| self.keys[slot as usize]);
+            }
             Step::Close => sim.input(Input::Close),
             Step::Ping => sim.input(Input::Ping),
             Step::Pass(tenths) => {
@@ -107,6 +135,9 @@ impl Model {
         self.sim.device.up = true;
         self.sim.device.refuse = None;
         self.sim.device.value = 777.0;
+        self.sim.device.refuse_watch = false;
+        self.sim.device.unwatchable = None;
+        self.sim.input(Input::Unpin("a".into()));
         self.sim.input(Input::Disable(false));
         let quiet = self.sim.now;
         self.sim.log.clear();
@@ -115,11 +146,15 @@ impl Model {
         assert!(wakes < 1_000, "{wakes} actions in two quiet minutes");
         let answered = u64::try_from(self.sim.written.len()).unwrap();
         assert_eq!(answered, self.token, "every write has its answer, once");
+        assert_eq!(self.sim.synced.len() as u64, self.syncs, "every sync has its answer, once");
         let any = self.watched.contains(&true);
         if any {
             assert_eq!(self.sim.machine.view().state, ConnState::Open);
         } else {
-            assert_eq!(self.sim.machine.view().state, ConnState::Closed, "nobody needs a session");
+            // What has been written is written again each 40 s, for which it opens and lingers.
+            let written = self.token > 0;
+            let closed = self.sim.machine.view().state == ConnState::Closed;
+            assert!(closed || written, "nobody needs a session");
         }
         for (slot, watched) in (0..).zip(&self.watched) {
             let shown = self.sim.shown.get(&slot).cloned().unwrap_or_default();
@@ -146,6 +181,13 @@ proptest! {
     #[test]
     fn a_watching_connector_recovers(steps in prop::collection::vec(step(), 0..60)) {
         let mut model = Model::new(Features::NONE.with_watch().with_write());
+        steps.into_iter().for_each(|step| model.run(step));
+        model.settle_and_check(false);
+    }
+
+    #[test]
+    fn a_watching_connector_that_can_poll_recovers(steps in prop::collection::vec(step(), 0..60)) {
+        let mut model = Model::new(Features::NONE.with_watch().with_poll().with_write());
         steps.into_iter().for_each(|step| model.run(step));
         model.settle_and_check(false);
     }

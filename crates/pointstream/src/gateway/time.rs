@@ -1,0 +1,38 @@
+//! What happens in a gateway by time alone: leases that run out, levels that are released, the
+//! steady state.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use pointstream_time::Instant;
+
+use super::shared::Shared;
+
+/// The longest sleep, so that a deadline beyond what a timer holds is none.
+const SLEEP_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Does what is due, for ever.
+pub(super) async fn keep_time(shared: Arc<Shared>) {
+    loop {
+        let next = next(&shared).map_or(SLEEP_MAX, |at| at.since(shared.clock.now().at));
+        tokio::select! {
+            () = tokio::time::sleep(next.min(SLEEP_MAX)) => {}
+            () = shared.changed_times.notified() => {}
+        }
+        let now = shared.clock.now().at;
+        let freed = shared.lock().watches.handle_timeout(now);
+        shared.tell_watched(freed).await;
+        shared.release_levels(now).await;
+        if shared.become_steady(now) {
+            let keys: Vec<_> = shared.lock().points.iter_after(None).map(|(key, _)| key).collect();
+            shared.write_first(&keys).await;
+        }
+    }
+}
+
+fn next(shared: &Shared) -> Option<Instant> {
+    let state = shared.lock();
+    let steady = (!state.steady).then_some(state.steady_at).flatten();
+    let times = [state.watches.poll_timeout(), state.arrays.poll_timeout(), steady];
+    times.into_iter().flatten().min()
+}
