@@ -154,8 +154,8 @@ def pymodbus_client(url, devices):
             ("an absent register is exception 2", lambda: client.read_holding_registers(5000, count=1, device_id=1), 2),
             ("a range past the end is exception 2", lambda: client.read_holding_registers(0, count=125, device_id=1), 2),
             ("a write to an absent register is exception 2", lambda: client.write_register(5000, 1, device_id=1), 2),
-            ("a function that is not spoken is exception 1", lambda: client.mask_write_register(
-                address=0, and_mask=0xFFFF, or_mask=0, device_id=1), 1),
+            ("a function that is not spoken is exception 1", lambda: client.read_fifo_queue(
+                address=0, device_id=1), 1),
             ("an absent unit is exception 11", lambda: client.read_holding_registers(0, count=1, device_id=9), 11),
         ):
             check(name, lambda: equal(ask().exception_code, code))

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""A Modbus TCP server on pymodbus, as a foreign peer for the driver.
+"""A Modbus server on pymodbus, as a foreign peer for the driver.
 
-    pip install 'pymodbus>=3.8,<4'
-    python modbus_server.py PORT
+    pip install 'pymodbus>=3.8,<4' pyserial
+    python modbus_server.py [tcp|udp|rtutcp] PORT
+    python modbus_server.py rtu DEVICE
 
-Prints "listening PORT" when it accepts connections and serves until it is ended. pymodbus 4 drops
+Prints "listening" when it serves, and does so until it is ended. Lines have 19200 baud and no
+parity, which pseudo terminals refuse. pymodbus 4 drops
 the context classes used here, hence the pin. A sequential block given the address 1 begins at wire
 address 0, since these classes count from 1 as manuals do.
 
@@ -21,6 +23,10 @@ Unit 1 holds:
                #17..#20   i64::MIN as s8      8000 0000 0000 0000
                #21..#24   3.125 as f8         4009 0000 0000 0000
                #25..#99   0, to be written to
+               #100..#103 "pymodbus" as str:8
+               #104,#105  12345678 as bcd4    1234 5678
+
+Function 43 answers with a vendor, a product code and a revision.
 
 Everything else answers Illegal Data Address.
 """
@@ -35,7 +41,8 @@ from pymodbus.datastore import (
     ModbusSequentialDataBlock,
     ModbusServerContext,
 )
-from pymodbus.server import ModbusTcpServer
+from pymodbus import FramerType, ModbusDeviceIdentification
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusUdpServer
 
 FIRST = 1
 
@@ -51,10 +58,13 @@ HOLDINGS = (
     + [0x8000, 0, 0, 0]
     + [0x4009, 0, 0, 0]
     + [0] * 75
+    + [0x7079, 0x6D6F, 0x6462, 0x7573]
+    + [0x1234, 0x5678]
 )
+IDENTITY = {"VendorName": "Interop", "ProductCode": "IOP", "MajorMinorRevision": "3.1", "ProductName": "Peer"}
 
 
-async def main(port: int) -> None:
+async def main(kind: str, where: str) -> None:
     device = ModbusDeviceContext(
         co=ModbusSequentialDataBlock(FIRST, COILS),
         di=ModbusSequentialDataBlock(FIRST, DISCRETES),
@@ -62,16 +72,24 @@ async def main(port: int) -> None:
         hr=ModbusSequentialDataBlock(FIRST, HOLDINGS),
     )
     context = ModbusServerContext(devices={1: device}, single=False)
-    server = ModbusTcpServer(context, address=("127.0.0.1", port))
+    common = {"identity": ModbusDeviceIdentification(info_name=IDENTITY)}
+    if kind == "rtu":
+        server = ModbusSerialServer(context, framer=FramerType.RTU, port=where, baudrate=19200, parity="N", **common)
+    elif kind == "udp":
+        server = ModbusUdpServer(context, address=("127.0.0.1", int(where)), **common)
+    else:
+        framer = FramerType.RTU if kind == "rtutcp" else FramerType.SOCKET
+        server = ModbusTcpServer(context, framer=framer, address=("127.0.0.1", int(where)), **common)
     if not await server.listen():
-        sys.exit(f"cannot listen on port {port}")
-    print("listening", port, flush=True)
+        sys.exit(f"cannot listen on {where}")
+    print("listening", where, flush=True)
     await server.serving
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    arguments = sys.argv[1:] if len(sys.argv) == 3 else ["tcp", *sys.argv[1:]]
+    if len(arguments) != 2 or arguments[0] not in ("tcp", "udp", "rtutcp", "rtu"):
         sys.exit(__doc__)
     warnings.simplefilter("ignore", DeprecationWarning)
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(*arguments))

@@ -1,11 +1,12 @@
 //! The examples as processes: the gateway's command line, its signals, its configuration while it runs,
-//! and what `json_patch` answers.
+//! what `json_patch` answers, and the Modbus client.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "it/json_patch.rs"]
 mod json_patch;
+mod modbus;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -4,6 +4,6 @@ mod modbus;
 mod patch;
 mod points;
 
-pub use modbus::{modbus_address, modbus_mbap, modbus_pdu};
+pub use modbus::{modbus_address, modbus_mbap, modbus_pdu, modbus_rtu};
 pub use patch::{patch_apply, patch_diff};
 pub use points::points_filter;

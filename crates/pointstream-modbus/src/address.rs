@@ -14,7 +14,7 @@ use crate::table::Table;
 /// device's manual, which counts from 1 and begins with the table's digit (`holding:40001` is wire
 /// address 0), or `#` and the wire address itself (`holding:#0`). The type is one of
 /// [`DataType`], by default `u2`; the scale one of [`Scale`]. Coils and discrete inputs take
-/// neither, a bit of a register takes no scale.
+/// neither, a bit of a register and a text take no scale.
 ///
 /// ```
 /// use pointstream_modbus::{Address, Table};
@@ -43,9 +43,14 @@ impl Address {
         self.data.registers()
     }
 
-    /// Whether the value is true or false rather than a number.
+    /// Whether the value is true or false.
     pub const fn is_bool(&self) -> bool {
         self.data.is_bit()
+    }
+
+    /// Whether the value is text.
+    pub const fn is_text(&self) -> bool {
+        self.data.is_text()
     }
 
     /// The value that stands for what the device holds.
@@ -134,7 +139,8 @@ fn parse_number(table: Table, text: &str) -> Result<u16, AddressError> {
     }
 }
 
-/// The type, the scale, or the type and then the scale. A bit's number stands behind a colon too.
+/// The type, the scale, or the type and then the scale. The number of a bit and the length of a text
+/// stand behind a colon too.
 fn parse_type(text: &str) -> Result<(DataType, Scale), AddressError> {
     let text = text.trim();
     if text.starts_with(['+', '-', '*', '/']) {
@@ -144,7 +150,7 @@ fn parse_type(text: &str) -> Result<(DataType, Scale), AddressError> {
         Some((word, rest)) => (word.trim_end(), Some(rest)),
         None => (text, None),
     };
-    if word == "bit"
+    if matches!(word, "bit" | "str" | "strleb")
         && let Some(rest) = scale
         && rest.trim_start().starts_with(|c: char| c.is_ascii_digit())
     {
@@ -157,6 +163,7 @@ fn parse_type(text: &str) -> Result<(DataType, Scale), AddressError> {
     match scale {
         None => Ok((data, Scale::default())),
         Some(_) if data.is_bit() => Err(AddressError::ScaleOfBit),
+        Some(_) if data.is_text() => Err(AddressError::ScaleOfText),
         Some(scale) if scale.contains(':') => Err(AddressError::Form),
         Some(scale) => Ok((data, scale.parse()?)),
     }
@@ -187,6 +194,9 @@ mod tests {
             ("holding:40001:u2: / 10 + 5", Table::Holding, 0, "u2", "/10 +5"),
             ("holding:40007:bit:15", Table::Holding, 6, "bit:15", ""),
             ("holding:40007:bit", Table::Holding, 6, "bit", ""),
+            ("holding:40007:str:16", Table::Holding, 6, "str:16", ""),
+            ("holding:40007:strleb:3", Table::Holding, 6, "strleb:3", ""),
+            ("input:30001:bcd4lew:/100", Table::Input, 0, "bcd4lew", "/100"),
             (" holding:40007:u4lew ", Table::Holding, 6, "u4lew", ""),
         ] {
             let address: Address = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -235,10 +245,15 @@ mod tests {
             ),
             ("holding:40001:u2:/0", "a scale neither multiplies nor divides by 0"),
             ("holding:40001:u2:", "a scale has at least one operation, such as /10"),
+            ("holding:40001:str:4:/10", "a text takes no scale"),
+            (
+                "holding:40001:str",
+                "a text is str:1 to str:250, the number being that of bytes, or strleb with the same",
+            ),
             (
                 "holding:40001:u3",
-                "unknown type: expected bit, bit:0 to bit:15, or u1 u2 u4 s1 s2 s4 s8 f4 f8 \
-                 with nothing, le, leb or lew behind",
+                "unknown type: expected bit, bit:0 to bit:15, str:1 to str:250, or u1 u2 u4 s1 s2 \
+                 s4 s8 f4 f8 bcd2 bcd4 bcd8 with nothing, le, leb or lew behind",
             ),
         ] {
             let error = text.parse::<Address>().expect_err(text);

@@ -44,6 +44,15 @@ pub enum Encoding {
     F4,
     /// Four registers, an IEEE 754 double.
     F8,
+    /// A register, four decimal digits of four bits each.
+    Bcd2,
+    /// Two registers, eight decimal digits.
+    Bcd4,
+    /// Four registers, sixteen decimal digits.
+    Bcd8,
+    /// So many bytes of text, two in a register, the first in the high byte ([`Order::Big`]) or in
+    /// the low one ([`Order::LittleBytes`]).
+    Str(u8),
 }
 
 /// An encoding in an order, such as `f4le`.
@@ -100,6 +109,9 @@ impl DataType {
     /// A coil or a discrete input; of a register its least significant bit.
     pub const BIT: Self = Self::new(Encoding::Bit(0), Order::Big);
 
+    /// The longest text, in bytes: 125 registers.
+    pub const STR_LEN_MAX: u8 = 250;
+
     /// An encoding in an order.
     pub const fn new(encoding: Encoding, order: Order) -> Self {
         Self { encoding, order }
@@ -108,6 +120,10 @@ impl DataType {
     /// How many registers a value takes.
     pub const fn registers(self) -> u16 {
         match self.encoding {
+            Encoding::Str(len) => (len as u16).div_ceil(2),
+            Encoding::Bcd2 => 1,
+            Encoding::Bcd4 => 2,
+            Encoding::Bcd8 => 4,
             Encoding::Bit(_) | Encoding::U1 | Encoding::U2 | Encoding::S1 | Encoding::S2 => 1,
             Encoding::U4 | Encoding::S4 | Encoding::F4 => 2,
             Encoding::S8 | Encoding::F8 => 4,
@@ -119,12 +135,22 @@ impl DataType {
         matches!(self.encoding, Encoding::Bit(_))
     }
 
-    /// The value in the first registers of `words`.
+    /// Whether a value is text, which [`decode_text`](Self::decode_text) and
+    /// [`encode_text`](Self::encode_text) are for.
+    pub const fn is_text(self) -> bool {
+        matches!(self.encoding, Encoding::Str(_))
+    }
+
+    /// The number or bit in the first registers of `words`.
     ///
     /// # Errors
     ///
-    /// [`DataError::Short`] for too few registers.
+    /// [`DataError::Short`] for too few registers, [`DataError::Bcd`] for what is no decimal digit,
+    /// [`DataError::Kind`] for text.
     pub fn decode(self, words: &[u16]) -> Result<Scalar, DataError> {
+        if self.is_text() {
+            return Err(DataError::Kind(self));
+        }
         let len = usize::from(self.registers());
         let words = words.get(..len).ok_or(DataError::Short(self))?;
         let mut buffer = [0u16; 4];
@@ -147,7 +173,56 @@ impl DataType {
             Encoding::S8 => Scalar::Int(bits as i64),
             Encoding::F4 => Scalar::Float(f64::from(f32::from_bits(bits as u32))),
             Encoding::F8 => Scalar::Float(f64::from_bits(bits)),
+            Encoding::Bcd2 | Encoding::Bcd4 | Encoding::Bcd8 => {
+                Scalar::Int(from_bcd(bits).ok_or(DataError::Bcd(self))?)
+            }
+            Encoding::Str(_) => return Err(DataError::Kind(self)),
         })
+    }
+
+    /// The text in the first registers of `words`: UTF-8 where it is that, else Latin-1. It ends at
+    /// the first NUL, and spaces at its end are padding.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Short`] for too few registers, [`DataError::Kind`] for a type that is not text.
+    pub fn decode_text(self, words: &[u16]) -> Result<String, DataError> {
+        let Encoding::Str(len) = self.encoding else { return Err(DataError::Kind(self)) };
+        let count = usize::from(self.registers());
+        let words = words.get(..count).ok_or(DataError::Short(self))?;
+        let mut bytes: Vec<u8> = words
+            .iter()
+            .flat_map(
+                |&word| {
+                    if self.swaps_bytes() { word.to_le_bytes() } else { word.to_be_bytes() }
+                },
+            )
+            .take(usize::from(len))
+            .collect();
+        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+        bytes.truncate(end);
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect());
+        Ok(text.trim_end_matches(' ').to_owned())
+    }
+
+    /// Appends the registers that hold `text` in UTF-8, padded with NUL.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::Range`] for a text that is too long, of which nothing is appended;
+    /// [`DataError::Kind`] for a type that is not text.
+    pub fn encode_text(self, text: &str, words: &mut Vec<u16>) -> Result<(), DataError> {
+        let Encoding::Str(len) = self.encoding else { return Err(DataError::Kind(self)) };
+        if text.len() > usize::from(len) {
+            return Err(DataError::Range(self));
+        }
+        let byte = |at: usize| text.as_bytes().get(at).copied().unwrap_or(0);
+        words.extend((0..usize::from(self.registers())).map(|index| {
+            let pair = [byte(index * 2), byte(index * 2 + 1)];
+            if self.swaps_bytes() { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
+        }));
+        Ok(())
     }
 
     /// The registers that hold `value`. A float goes into an integer type rounded to the nearest,
@@ -176,6 +251,8 @@ impl DataType {
                 // The whole register carries the sign, as devices with 16-bit registers read it.
                 self.integer(value)? as i16 as u16 as u64
             }
+            Encoding::Bcd2 | Encoding::Bcd4 | Encoding::Bcd8 => to_bcd(self.integer(value)?),
+            Encoding::Str(_) => return Err(DataError::Kind(self)),
             _ => self.integer(value)? as u64,
         };
         let len = usize::from(self.registers());
@@ -224,7 +301,10 @@ impl DataType {
             Encoding::S1 => (i8::MIN as i64, i8::MAX as i64),
             Encoding::S2 => (i16::MIN as i64, i16::MAX as i64),
             Encoding::S4 => (i32::MIN as i64, i32::MAX as i64),
-            Encoding::S8 | Encoding::F4 | Encoding::F8 => (i64::MIN, i64::MAX),
+            Encoding::Bcd2 => (0, 9_999),
+            Encoding::Bcd4 => (0, 99_999_999),
+            Encoding::Bcd8 => (0, 9_999_999_999_999_999),
+            Encoding::S8 | Encoding::F4 | Encoding::F8 | Encoding::Str(_) => (i64::MIN, i64::MAX),
         }
     }
 
@@ -241,6 +321,10 @@ impl DataType {
             Encoding::S8 => "-9223372036854775808 to 9223372036854775807",
             Encoding::F4 => "up to 3.4e38 in magnitude",
             Encoding::F8 => "any number",
+            Encoding::Bcd2 => "0 to 9999",
+            Encoding::Bcd4 => "0 to 99999999",
+            Encoding::Bcd8 => "0 to 9999999999999999",
+            Encoding::Str(_) => "that many bytes of UTF-8",
         }
     }
 
@@ -270,9 +354,12 @@ impl FromStr for DataType {
                 _ => Err(AddressError::Bit),
             };
         }
-        let (name, suffix) = text.split_at_checked(2).ok_or(AddressError::Type)?;
-        let encoding = NAMES.iter().find(|(_, known)| *known == name);
-        let order = SUFFIXES.iter().find(|(_, known)| *known == suffix);
+        if let Some(rest) = text.strip_prefix("str") {
+            return parse_text_type(rest);
+        }
+        let encoding = NAMES.iter().find(|(_, known)| text.starts_with(*known));
+        let suffix = encoding.and_then(|(_, known)| text.strip_prefix(*known));
+        let order = SUFFIXES.iter().find(|(_, known)| suffix == Some(*known));
         match (encoding, order) {
             (Some(&(encoding, _)), Some(&(order, _))) => Ok(Self::new(encoding, order)),
             _ => Err(AddressError::Type),
@@ -285,6 +372,10 @@ impl fmt::Display for DataType {
         if let Encoding::Bit(position) = self.encoding {
             return write!(f, "bit:{position}");
         }
+        if let Encoding::Str(len) = self.encoding {
+            let suffix = if self.swaps_bytes() { "leb" } else { "" };
+            return write!(f, "str{suffix}:{len}");
+        }
         let name = NAMES.iter().find(|(known, _)| *known == self.encoding);
         let suffix = SUFFIXES.iter().find(|(known, _)| *known == self.order);
         f.write_str(name.map_or("", |(_, name)| name))?;
@@ -292,9 +383,43 @@ impl fmt::Display for DataType {
     }
 }
 
+/// What follows `str`: perhaps `leb`, then a colon and the number of bytes.
+fn parse_text_type(rest: &str) -> Result<DataType, AddressError> {
+    let (order, rest) = match rest.strip_prefix("leb") {
+        Some(rest) => (Order::LittleBytes, rest),
+        None => (Order::Big, rest),
+    };
+    let digits = rest.strip_prefix(':').ok_or(AddressError::Text)?;
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    match digits.parse() {
+        Ok(len @ 1..=DataType::STR_LEN_MAX) if plain => {
+            Ok(DataType::new(Encoding::Str(len), order))
+        }
+        _ => Err(AddressError::Text),
+    }
+}
+
+/// The number whose decimal digits are the half bytes of `bits`.
+fn from_bcd(bits: u64) -> Option<i64> {
+    (0..16).rev().try_fold(0i64, |number, place| {
+        let digit = (bits >> (4 * place) & 0xf) as i64;
+        (digit <= 9).then(|| number * 10 + digit)
+    })
+}
+
+/// The last sixteen decimal digits of a number that is not negative, as half bytes.
+fn to_bcd(number: i64) -> u64 {
+    let mut rest = number.unsigned_abs();
+    (0..16).fold(0, |bits, place| {
+        let digit = rest % 10;
+        rest /= 10;
+        bits | digit << (4 * place)
+    })
+}
+
 const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
 
-const NAMES: [(Encoding, &str); 9] = [
+const NAMES: [(Encoding, &str); 12] = [
     (Encoding::U1, "u1"),
     (Encoding::U2, "u2"),
     (Encoding::U4, "u4"),
@@ -304,6 +429,9 @@ const NAMES: [(Encoding, &str); 9] = [
     (Encoding::S8, "s8"),
     (Encoding::F4, "f4"),
     (Encoding::F8, "f8"),
+    (Encoding::Bcd2, "bcd2"),
+    (Encoding::Bcd4, "bcd4"),
+    (Encoding::Bcd8, "bcd8"),
 ];
 
 const SUFFIXES: [(Order, &str); 4] = [
@@ -362,6 +490,11 @@ mod tests {
         ("f8leb", &[0x0940, 0, 0, 0], Scalar::Float(3.125), None),
         ("f8lew", &[0, 0, 0, 0x4009], Scalar::Float(3.125), None),
         ("s8le", &[0x0aff, 0xffff, 0, 0], Scalar::Int(4_294_967_050), None),
+        ("bcd2", &[0x1234], Scalar::Int(1234), None),
+        ("bcd2leb", &[0x3412], Scalar::Int(1234), None),
+        ("bcd4", &[0x1234, 0x5678], Scalar::Int(12_345_678), None),
+        ("bcd4lew", &[0x5678, 0x1234], Scalar::Int(12_345_678), None),
+        ("bcd8", &[0x9999, 0, 0, 0x0001], Scalar::Int(9_999_000_000_000_001), None),
         ("bit", &[0x0001], Scalar::Bool(true), None),
         ("bit:0", &[0xfffe], Scalar::Bool(false), Some(&[0])),
         ("bit:4", &[0x0010], Scalar::Bool(true), None),
@@ -402,6 +535,10 @@ mod tests {
             ("s8", TWO_TO_63),
             ("s8", f64::NEG_INFINITY),
             ("f4", 1e300),
+            ("bcd2", 10_000.0),
+            ("bcd2", -1.0),
+            ("bcd4", 1e8),
+            ("bcd8", 1e16),
         ] {
             let data: DataType = name.parse().unwrap();
             assert_eq!(encode(name, number), Err(DataError::Range(data)), "{name} {number}");
@@ -414,7 +551,7 @@ mod tests {
         assert_eq!(encode("f4", f64::INFINITY), Ok(vec![0x7f80, 0]));
         assert_eq!(
             DataError::Range(DataType::U2).to_string(),
-            "the number does not fit u2, which holds 0 to 65535"
+            "the value does not fit u2, which holds 0 to 65535"
         );
         let bit: DataType = "bit:3".parse().unwrap();
         assert_eq!(bit.encode(Scalar::Int(1)), Err(DataError::Kind(bit)));
@@ -437,6 +574,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_no_decimal_digit_is_an_error() {
+        for (name, words) in [("bcd2", &[0x12a4][..]), ("bcd4", &[0, 0xffff])] {
+            let data: DataType = name.parse().unwrap();
+            assert_eq!(data.decode(words), Err(DataError::Bcd(data)));
+        }
+    }
+
+    #[test]
+    fn texts_go_both_ways() {
+        for (name, words, text) in [
+            ("str:6", &[0x4142, 0x4344, 0x4546][..], "ABCDEF"),
+            ("strleb:6", &[0x4241, 0x4443, 0x4645], "ABCDEF"),
+            ("str:5", &[0x4142, 0x4344, 0x4500], "ABCDE"),
+            ("str:4", &[0x4142, 0], "AB"),
+            ("str:4", &[0xc3bc, 0xc3a4], "üä"),
+            ("str:2", &[0], ""),
+        ] {
+            let data: DataType = name.parse().unwrap();
+            assert_eq!(data.to_string(), name);
+            assert_eq!(data.decode_text(words), Ok(text.to_owned()), "{name}");
+            let mut encoded = Vec::new();
+            data.encode_text(text, &mut encoded).unwrap();
+            assert_eq!(encoded, words, "{name}");
+            assert_eq!(data.decode_text(&words[1..]), Err(DataError::Short(data)));
+            assert_eq!(data.encode_text("1234567", &mut encoded), Err(DataError::Range(data)));
+            assert_eq!(data.decode(words), Err(DataError::Kind(data)));
+        }
+        let data: DataType = "str:4".parse().unwrap();
+        assert_eq!(data.decode_text(&[0x4120, 0x2020]), Ok("A".to_owned()), "spaces are padding");
+        assert_eq!(data.decode_text(&[0xfc41, 0x0042]), Ok("üA".to_owned()), "Latin-1 up to NUL");
+        assert_eq!(DataType::U2.decode_text(&[1]), Err(DataError::Kind(DataType::U2)));
+        for text in ["str", "str:", "str:0", "str:251", "str:+1", "strle:4", "str:4leb"] {
+            assert_eq!(text.parse::<DataType>(), Err(AddressError::Text), "{text}");
+        }
+    }
+
     fn any_type() -> impl Strategy<Value = DataType> {
         (0..NAMES.len(), 0..SUFFIXES.len())
             .prop_map(|(name, suffix)| DataType::new(NAMES[name].0, SUFFIXES[suffix].0))
@@ -445,10 +619,25 @@ mod tests {
     proptest! {
         #[test]
         fn what_registers_hold_survives_a_round_trip(data in any_type(), words: [u16; 4]) {
-            let value = data.decode(&words).unwrap();
+            let bcd = matches!(data.encoding, Encoding::Bcd2 | Encoding::Bcd4 | Encoding::Bcd8);
+            let Ok(value) = data.decode(&words) else {
+                prop_assert!(bcd);
+                return Ok(());
+            };
             prop_assume!(!value.to_f64().is_nan());
             let encoded = data.encode(value).unwrap();
             prop_assert_eq!(data.decode(encoded.as_slice()), Ok(value));
+        }
+
+        #[test]
+        fn any_text_that_fits_comes_back_without_its_padding(text in "[a-zäß0-9 ]{0,20}", len in 1u8..=60, swapped: bool) {
+            let order = if swapped { Order::LittleBytes } else { Order::Big };
+            let data = DataType::new(Encoding::Str(len), order);
+            let mut words = Vec::new();
+            match data.encode_text(&text, &mut words) {
+                Ok(()) => prop_assert_eq!(data.decode_text(&words), Ok(text.trim_end_matches(' ').to_owned())),
+                Err(error) => prop_assert!(error == DataError::Range(data) && text.len() > usize::from(len)),
+            }
         }
 
         #[test]

@@ -1,447 +1,263 @@
 //! The connector driver of kind `modbus`.
 
-use core::future::Future;
-use core::time::Duration;
+mod bus;
+mod failure;
+mod learn;
+mod link;
+mod read;
+mod wire;
+mod write;
+
+use core::fmt::Display;
 use std::io;
+use std::sync::Arc;
 
 use pointstream_conn::{
     Binding, Context, Driver, Features, OpError, Readings, Registry, Request as Fetch, Write,
 };
-use pointstream_net::{Stream, dial};
-use pointstream_point::{Fault, FaultKind, PointKey, Tags, Value};
-use pointstream_time::Instant;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::{sleep_until, timeout, timeout_at};
+use pointstream_point::{Fault, PointKey, Tags};
 
-use crate::address::Address;
+pub use learn::Found;
+pub use link::{Trace, Traced};
+pub use wire::{Dial, Wire};
+
 use crate::block::Span;
-use crate::config::Config;
-use crate::data::{Encoding, Scalar};
-use crate::error::{AnswerError, Exception, FrameError, PduError};
-use crate::pdu::{Bits, Request, Response, Words};
+use crate::config::{Config, Target};
+use crate::driver::bus::{Bus, Buses, Purpose, Turn};
+use crate::driver::failure::Failure;
+use crate::driver::link::Manner;
+use crate::error::AnswerError;
+use crate::framing::Framing;
+use crate::map::{MapError, RegisterMap};
+use crate::pdu::{Request, Response};
 use crate::points::{Item, Points, span};
-use crate::session::{Answer, Event, RequestError, Session};
+use crate::session::Answer;
 
 /// Teaches `registry` the kind `modbus`, configured by [`Config`].
+///
+/// Connectors of one registry with the same target share one line or connection.
 pub fn register(registry: &mut Registry) {
-    registry.register("modbus", |config: Config, _: &Context| Ok(Modbus::new(config)));
+    let buses = Buses::default();
+    registry.register("modbus", move |config: Config, _: &Context| {
+        if cfg!(not(feature = "serial")) && matches!(config.target, Target::Rtu(_)) {
+            let text = "this build has no serial ports: it lacks the feature `serial`";
+            return Err(Fault::permanent(text));
+        }
+        let bus = buses.bus(&config.target, || Wire::new(&config));
+        let map = load_map(&config).map_err(|error| {
+            let path = config.register_map.as_deref().map(std::path::Path::display);
+            let path = path.map(|path| format!("{path}: ")).unwrap_or_default();
+            Fault::permanent(format_args!("{path}{error}"))
+        })?;
+        Ok(Modbus::on_bus(config, bus, map))
+    });
 }
 
-/// A client of one unit of one Modbus TCP device.
+/// A client of one unit of one Modbus device.
 ///
 /// Points are merged into blocks; a block that the device refuses is divided until only the values
 /// that it really refuses are without one. A time-out fails its own request; the second in a row
 /// ends the session. When the device closed the connection while nothing was asked, as many do,
 /// the next request opens it again without anyone noticing.
+///
+/// Several units may stand on one line or connection. One transaction at a time goes over it, writes
+/// before reads, and a unit that does not answer is asked but once in [`Config::demotion`].
 #[derive(Debug)]
-pub struct Modbus<D: Dial = Tcp> {
+pub struct Modbus<D: Dial = Wire> {
     config: Config,
-    dial: D,
-    link: Option<Link<D::Stream>>,
+    bus: Arc<Bus<D>>,
+    manner: Manner,
     points: Points,
-    /// Time-outs in a row.
+    /// Whether there is a session.
+    open: bool,
+    /// Requests in a row for which the unit was not there.
     timeouts: u8,
+    /// What this session found out about function 22.
+    masks: bool,
     /// Kept from read to read for its memory.
     items: Vec<Item>,
-}
-
-/// How a [`Modbus`] reaches its device.
-///
-/// [`Tcp`] is the ordinary way. Another is for streams that come from elsewhere: a tunnel, a
-/// device in the same process, a script of faults.
-pub trait Dial: Send + 'static {
-    /// What is dialled.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    /// Opens a stream to the device. Dropped when the connect time-out is over.
-    fn dial(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-}
-
-/// Dials the endpoint of a [`Config`].
-#[derive(Clone, Debug)]
-pub struct Tcp {
-    config: Config,
-}
-
-#[derive(Debug)]
-struct Link<S> {
-    stream: S,
-    session: Session,
-    /// The origin of the instants given to the session.
-    origin: tokio::time::Instant,
-    /// Whether an answer came on this stream, so that its end may be an idle close.
-    served: bool,
-    /// When the last transaction ended.
-    quiet_since: tokio::time::Instant,
-    out: Vec<u8>,
-    input: Box<[u8; INPUT_LEN]>,
-}
-
-/// Why a transaction has no usable answer.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    /// The answer is damaged or not to what was asked.
-    #[error("{0}")]
-    Answer(#[from] AnswerError),
-    /// The device refused.
-    #[error("{0}")]
-    Exception(Exception),
-    /// The stream carries something else than Modbus TCP.
-    #[error("{0}")]
-    Frame(FrameError),
-    /// The stream failed or ended.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// The request was not taken, which is an error of this driver.
-    #[error("{0}")]
-    Request(#[from] RequestError),
-    /// The device has not answered so many requests in a row.
-    #[error("no answer to {0} requests in a row, each waited for {1:?}")]
-    Silent(u8, Duration),
-    /// No answer within the time-out.
-    #[error("no answer within {0:?}")]
-    TimedOut(Duration),
-}
-
-impl Failure {
-    /// Whether nothing more can be asked on this session.
-    const fn ends_session(&self) -> bool {
-        match self {
-            Self::Frame(_) | Self::Io(_) | Self::Request(_) | Self::Silent(..) => true,
-            Self::Answer(_) | Self::Exception(_) | Self::TimedOut(_) => false,
-        }
-    }
-
-    /// Whether it may pass by itself.
-    const fn kind(&self) -> FaultKind {
-        match self {
-            Self::Io(_) | Self::Silent(..) | Self::TimedOut(_) => FaultKind::Down,
-            Self::Exception(exception) if exception.is_transient() => FaultKind::Down,
-            Self::Answer(_) | Self::Exception(_) | Self::Frame(_) | Self::Request(_) => {
-                FaultKind::Fault
-            }
-        }
-    }
-
-    /// The fault of the points of a block.
-    fn of_block(&self, block: Span) -> Fault {
-        let Span { table, start, count } = block;
-        Fault::new(self.kind(), format_args!("{self} [{} count={count}]", table.number(start)))
-    }
-}
-
-impl From<&Failure> for Fault {
-    fn from(failure: &Failure) -> Self {
-        Self::new(failure.kind(), failure)
-    }
 }
 
 /// How many time-outs in a row end the session.
 const TIMEOUTS_MAX: u8 = 2;
 
-/// How many refused requests one read divides and tries again; the rest is left to the next poll,
-/// so that a device which refuses everything does not hold up writes.
-const DIVISIONS_MAX: usize = 16;
-
-/// A few answers' worth, for those that come late.
-const INPUT_LEN: usize = 1024;
-
 impl Modbus {
-    /// A driver that dials the endpoint of `config`.
-    pub fn new(config: Config) -> Self {
-        let dial = Tcp { config: config.clone() };
+    /// A driver that dials the target of `config`, with a line or connection of its own.
+    ///
+    /// # Errors
+    ///
+    /// The register map is none.
+    pub fn new(config: Config) -> Result<Self, MapError> {
+        let dial = Wire::new(&config);
         Self::with_dial(config, dial)
     }
 }
 
 impl<D: Dial> Modbus<D> {
     /// A driver that reaches its device by `dial` and takes everything else from `config`.
-    pub fn with_dial(config: Config, dial: D) -> Self {
-        let points = Points::new(config.merge());
-        Self { config, dial, link: None, points, timeouts: 0, items: Vec::new() }
+    ///
+    /// # Errors
+    ///
+    /// The register map is none.
+    pub fn with_dial(config: Config, dial: D) -> Result<Self, MapError> {
+        let map = load_map(&config)?;
+        let bus = Bus::new(dial, config.target.framing());
+        Ok(Self::on_bus(config, bus, map))
     }
 
-    async fn connect(&mut self) -> Result<(), Failure> {
-        self.link = None;
-        let limit = self.config.connect_timeout;
-        let stream = match timeout(limit, self.dial.dial()).await {
-            Ok(stream) => stream?,
-            Err(_) => {
-                let text =
-                    format!("connecting to {}: timed out after {limit:?}", self.config.endpoint);
-                return Err(io::Error::new(io::ErrorKind::TimedOut, text).into());
-            }
+    /// A driver of another unit on the same line or connection.
+    ///
+    /// # Errors
+    ///
+    /// The register map is none.
+    pub fn with_bus_of(config: Config, other: &Self) -> Result<Self, MapError> {
+        let map = load_map(&config)?;
+        Ok(Self::on_bus(config, Arc::clone(&other.bus), map))
+    }
+
+    fn on_bus(config: Config, bus: Arc<Bus<D>>, map: Option<RegisterMap>) -> Self {
+        bus.join();
+        let points = Points::new(config.merge(), map);
+        let manner = Manner {
+            unit: config.unit,
+            response_timeout: config.response_timeout,
+            request_delay: config.request_delay,
+            trace: None,
         };
-        let now = tokio::time::Instant::now();
-        self.link = Some(Link {
-            stream,
-            session: Session::new(self.config.response_timeout),
-            origin: now,
-            served: false,
-            quiet_since: now,
-            out: Vec::new(),
-            input: Box::new([0; INPUT_LEN]),
-        });
-        Ok(())
+        let (open, timeouts, masks) = (false, 0, true);
+        Self { config, bus, manner, points, open, timeouts, masks, items: Vec::new() }
     }
 
-    /// One transaction. Opens the connection again, once, when it turns out that the device
-    /// closed it since its last answer.
-    async fn transact(&mut self, request: &Request<'_>) -> Result<Answer, Failure> {
-        let served = self.link.as_ref().is_some_and(|link| link.served);
-        let mut result = self.exchange(request).await;
+    /// This driver, showing what goes over its link.
+    #[must_use]
+    pub fn with_trace(mut self, trace: Trace) -> Self {
+        self.manner.trace = Some(trace);
+        self
+    }
+
+    /// One transaction.
+    async fn transact(
+        &mut self,
+        purpose: Purpose,
+        request: &Request<'_>,
+    ) -> Result<Answer, Failure> {
+        let mut turn = self.bus.turn(purpose).await;
+        self.transact_in(&mut turn, request).await
+    }
+
+    /// One transaction of a turn. Opens the connection again, once, when it turns out that the
+    /// device closed it since its last answer.
+    async fn transact_in(
+        &mut self,
+        turn: &mut Turn<D>,
+        request: &Request<'_>,
+    ) -> Result<Answer, Failure> {
+        let served = turn.link.as_ref().is_some_and(|link| link.served);
+        let mut result = self.exchange(turn, request).await;
         if served && matches!(&result, Err(Failure::Io(error)) if is_close(error)) {
-            self.connect().await?;
-            result = self.exchange(request).await;
+            result = self.exchange(turn, request).await;
         }
+        self.judge(result)
+    }
+
+    async fn exchange(&self, turn: &mut Turn<D>, request: &Request<'_>) -> Result<Answer, Failure> {
+        if !self.open {
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        }
+        let link = turn.link(self.config.connect_timeout, self.window(), &self.config.target);
+        let result = match link.await {
+            Ok(link) => link.exchange(&self.manner, request).await,
+            Err(failure) => Err(failure),
+        };
+        turn.on_end(result.as_ref().err());
+        result
+    }
+
+    fn window(&self) -> usize {
+        self.bus.window(self.config.window)
+    }
+
+    /// What an outcome means for the session: a unit that is not there ends it in the long run.
+    fn judge(&mut self, result: Result<Answer, Failure>) -> Result<Answer, Failure> {
+        let result =
+            result.and_then(|answer| match answer.response().map_err(AnswerError::Pdu)? {
+                Response::Exception { exception, .. } => Err(Failure::Exception(exception)),
+                _ => Ok(answer),
+            });
         match result {
             Err(Failure::TimedOut(limit)) => {
                 self.timeouts += 1;
                 if self.timeouts < TIMEOUTS_MAX {
                     return Err(Failure::TimedOut(limit));
                 }
-                return Err(Failure::Silent(self.timeouts, limit));
+                Err(Failure::Silent(self.timeouts, limit))
             }
-            Ok(_) | Err(Failure::Answer(_)) => self.timeouts = 0,
-            Err(_) => {}
+            // A gateway that waits for a dead unit keeps the others of its line waiting.
+            Err(Failure::Exception(exception))
+                if exception.is_of_gateway() && self.bus.is_shared() =>
+            {
+                self.timeouts += 1;
+                if self.timeouts < TIMEOUTS_MAX {
+                    return Err(Failure::Exception(exception));
+                }
+                Err(Failure::Absent(exception, self.timeouts))
+            }
+            Ok(_) | Err(Failure::Answer(_) | Failure::Exception(_)) => {
+                self.timeouts = 0;
+                result
+            }
+            Err(_) => result,
         }
-        let answer = result?;
-        match answer.response().map_err(AnswerError::Pdu)? {
-            Response::Exception { exception, .. } => Err(Failure::Exception(exception)),
-            _ => Ok(answer),
-        }
-    }
-
-    async fn exchange(&mut self, request: &Request<'_>) -> Result<Answer, Failure> {
-        let Some(link) = &mut self.link else {
-            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
-        };
-        if !self.config.request_delay.is_zero() {
-            sleep_until(link.quiet_since + self.config.request_delay).await;
-        }
-        let result = link.exchange(self.config.unit, request).await;
-        link.quiet_since = tokio::time::Instant::now();
-        link.served |= result.is_ok();
-        result
     }
 
     /// Reads something small. Any answer is a sign of life, unless a gateway says that the unit is
     /// not there.
     async fn sign_of_life(&mut self) -> Result<(), Failure> {
         let configured = self.config.ping.as_ref().map(span);
-        let Some(span) = configured.or_else(|| self.points.first()) else { return Ok(()) };
-        match self.transact(&read_of(span)).await {
+        let Some(span) = configured.or_else(|| self.points.first()) else {
+            return self.connected().await;
+        };
+        match self.transact(Purpose::Read, &read_of(span)).await {
             Err(Failure::Exception(exception)) if !exception.is_of_gateway() => Ok(()),
+            // All units listen and none answers: there is nothing more to be known.
+            Err(Failure::Request(_)) if self.is_broadcast() => Ok(()),
             other => other.map(drop),
         }
     }
 
-    async fn read_request(&mut self, fetch: &Fetch, into: &mut Readings) -> Result<(), OpError> {
-        let mut items = core::mem::take(&mut self.items);
-        self.points.items(&fetch.points, &mut items);
-        let alone = items.iter().all(|item| Some(item.span) == items.first().map(|i| i.span));
-        if self.points.learned().has_holes() {
-            self.skip_holes(&mut items, into);
-        }
-        let mut parts: Vec<usize> = self.points.parts(&items).collect();
-        parts.reverse();
-        let mut rest = items.as_slice();
-        let mut divisions = 0;
-        let mut result = Ok(());
-        while let Some(count) = parts.pop() {
-            let (part, later) = rest.split_at(count.min(rest.len()));
-            match self.read_part(part, into).await {
-                Ok(()) => {}
-                Err(Failure::Exception(exception)) if exception.is_of_range() => {
-                    let may = divisions < DIVISIONS_MAX;
-                    if let Some(at) = may.then(|| self.points.learned().divide(part)).flatten() {
-                        divisions += 1;
-                        parts.extend([part.len() - at, at]);
-                        continue;
-                    }
-                    self.refuse(part, exception, alone, into);
-                }
-                Err(failure) if failure.ends_session() => {
-                    result = Err(self.session_over(&failure));
-                    break;
-                }
-                Err(failure) => give_fault(part, &failure, into),
-            }
-            rest = later;
-        }
-        self.items = items;
-        result
+    fn is_broadcast(&self) -> bool {
+        matches!(self.config.target.framing(), Framing::Rtu(_))
+            && self.config.unit == crate::rtu::BROADCAST
     }
 
-    /// Answers for the values that the device is known to refuse, without asking it, except for
-    /// one value whose turn it is to be tried again.
-    fn skip_holes(&mut self, items: &mut Vec<Item>, into: &mut Readings) {
-        let learned = self.points.learned();
-        let mut holes: Vec<Span> = items
-            .iter()
-            .map(|item| item.span)
-            .filter(|&span| learned.hole(span).is_some())
-            .collect();
-        holes.dedup();
-        if holes.is_empty() {
-            return;
-        }
-        let turn = learned.turn() % holes.len();
-        let retried = holes.get(turn).copied();
-        items.retain(|item| match learned.hole(item.span) {
-            Some(exception) if Some(item.span) != retried => {
-                into.err(item.key, Failure::Exception(exception).of_block(item.span));
-                false
-            }
-            _ => true,
-        });
+    /// Where there is nothing to ask, a connection is enough.
+    async fn connected(&self) -> Result<(), Failure> {
+        let mut turn = self.bus.turn(Purpose::Read).await;
+        let (limit, window) = (self.config.connect_timeout, self.window());
+        turn.link(limit, window, &self.config.target).await.map(drop)
     }
 
-    /// A part that cannot or shall not be divided was refused.
-    fn refuse(&mut self, part: &[Item], exception: Exception, alone: bool, into: &mut Readings) {
-        give_fault(part, &Failure::Exception(exception), into);
-        let Some(first) = part.first() else { return };
-        if !alone && part.iter().all(|item| item.span == first.span) {
-            self.points.learned().add_hole(first.span, exception);
-        }
-    }
-
-    async fn read_part(&mut self, part: &[Item], into: &mut Readings) -> Result<(), Failure> {
-        let Some(block) = hull(part) else { return Ok(()) };
-        let answer = self.transact(&read_of(block)).await?;
-        let response = answer.response().map_err(AnswerError::Pdu)?;
-        if self.points.learned().has_holes() {
-            for item in part {
-                self.points.learned().remove_hole(item.span);
-            }
-        }
-        for &Item { span, key } in part {
-            let Some(address) = self.points.cur(key) else { continue };
-            match take_value(address, &response, span.start - block.start) {
-                Some(value) => into.ok(key, value),
-                None => into.err(key, Fault::permanent("the answer has no such value")),
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes one value; what refused it and let the session stand is the inner error.
-    async fn write_one(&mut self, write: &Write) -> Result<Result<(), Fault>, Failure> {
-        let address = match self.points.write(write.key) {
-            Ok(address) => address,
-            Err(fault) => return Ok(Err(fault)),
-        };
-        let scalar = match write.value {
-            Value::Null => return Ok(Ok(())),
-            Value::Bool(bit) => Scalar::Bool(bit),
-            Value::Number(number, _) => Scalar::Float(number),
-            ref other => {
-                let kind = other.kind_name();
-                return Ok(Err(Fault::permanent(format_args!("{kind} is not written by Modbus"))));
-            }
-        };
-        let words = match address.data.encode(address.unscaled(scalar)) {
-            Ok(words) => words,
-            Err(error) => {
-                let number = scalar.to_f64();
-                return Ok(Err(Fault::permanent(format_args!("cannot write {number}: {error}"))));
-            }
-        };
-        let (at, encoding) = (span(address), address.data.encoding);
-        let written = match encoding {
-            _ if at.table.is_bits() => self.write_coil(at.start, scalar).await,
-            Encoding::Bit(position) => {
-                let mask = 1 << position;
-                let bit = words.as_slice().first().map_or(0, |word| word & mask);
-                match self.read_register(at).await {
-                    Ok(held) => self.write_words(at.start, &[held & !mask | bit]).await,
-                    Err(failure) => Err(failure),
-                }
-            }
-            _ => self.write_words(at.start, words.as_slice()).await,
-        };
-        match written {
-            Ok(()) => Ok(Ok(())),
-            Err(failure) if failure.ends_session() => Err(failure),
-            Err(failure) => Ok(Err(failure.of_block(at))),
-        }
-    }
-
-    async fn write_coil(&mut self, address: u16, value: Scalar) -> Result<(), Failure> {
-        let value = value == Scalar::Bool(true);
-        let byte = [u8::from(value)];
-        let request = match Bits::new(&byte, 1) {
-            Some(values) if self.config.force_write_multiple => {
-                Request::WriteCoils { start: address, values }
-            }
-            _ => Request::WriteCoil { address, value },
-        };
-        self.transact(&request).await.map(drop)
-    }
-
-    async fn write_words(&mut self, start: u16, words: &[u16]) -> Result<(), Failure> {
-        let mut buffer = [0; 8];
-        let request = match (words, Words::pack(words, &mut buffer)) {
-            (&[value], _) if !self.config.force_write_multiple => {
-                Request::WriteRegister { address: start, value }
-            }
-            (_, Some(values)) => Request::WriteRegisters { start, values },
-            (_, None) => return Err(Failure::Request(RequestError::Pdu(PduError::Count))),
-        };
-        self.transact(&request).await.map(drop)
-    }
-
-    async fn read_register(&mut self, at: Span) -> Result<u16, Failure> {
-        let answer = self.transact(&read_of(at)).await?;
-        match answer.response().map_err(AnswerError::Pdu)? {
-            Response::Words { words, .. } if !words.is_empty() => Ok(words.get(0).unwrap_or(0)),
-            _ => Err(Failure::Answer(AnswerError::Pdu(PduError::Count))),
-        }
-    }
-
+    /// The end of the session, by what ended it. A unit that is not there is left alone for a while
+    /// where others wait for the line.
     fn session_over(&mut self, failure: &Failure) -> OpError {
-        self.link = None;
+        if failure.is_absence() && self.bus.is_shared() && !self.config.demotion.is_zero() {
+            self.bus.demote(self.config.unit, self.config.demotion);
+        }
+        self.leave();
         OpError::Session(failure.into())
+    }
+
+    fn leave(&mut self) {
+        if core::mem::take(&mut self.open) {
+            drop(self.bus.close_session());
+        }
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    async fn exchange(&mut self, unit: u8, request: &Request<'_>) -> Result<Answer, Failure> {
-        let origin = self.origin;
-        let now = || Instant::from_origin(origin.elapsed());
-        let asked = self.session.request(now(), unit, request)?;
-        while let Some(due) = self.session.poll_timeout() {
-            let due = origin + due.since_origin();
-            if self.session.poll_transmit(&mut self.out) {
-                // What is sent in part cannot be taken back: there is no session after that.
-                match timeout_at(due, self.stream.write_all(&self.out)).await {
-                    Ok(sent) => sent?,
-                    Err(_) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
-                }
-                self.out.clear();
-            }
-            tokio::select! {
-                biased;
-                read = self.stream.read(&mut self.input[..]) => match read? {
-                    0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                    len => self.session.handle_input(now(), self.input.get(..len).unwrap_or(&[])),
-                },
-                () = sleep_until(due) => self.session.handle_timeout(now()),
-            }
-        }
-        while let Some(event) = self.session.poll_event() {
-            match event {
-                Event::Answer(ticket, answer) if ticket == asked => return Ok(answer),
-                Event::Failed(ticket, AnswerError::TimedOut) if ticket == asked => {
-                    return Err(Failure::TimedOut(self.session.response_timeout()));
-                }
-                Event::Failed(ticket, error) if ticket == asked => return Err(error.into()),
-                Event::Broken(error) => return Err(Failure::Frame(error)),
-                Event::Answer(..) | Event::Failed(..) => {}
-            }
-        }
-        // A request that is neither outstanding nor told of does not exist.
-        Err(Failure::Request(RequestError::Broken))
+impl<D: Dial> Drop for Modbus<D> {
+    fn drop(&mut self) {
+        self.leave();
+        self.bus.leave();
     }
 }
 
@@ -453,19 +269,35 @@ impl<D: Dial> Driver for Modbus<D> {
     /// Connects, and asks for a sign of life: a connection that a device accepts and never serves
     /// is not an open session.
     async fn open(&mut self, _: &mut Readings) -> Result<(), OpError> {
+        self.leave();
         self.timeouts = 0;
+        self.masks = self.config.mask_write;
         self.points.forget();
-        match self.connect().await {
-            Ok(()) => {}
-            Err(failure) => return Err(self.session_over(&failure)),
+        if self.bus.is_shared()
+            && let Some(left) = self.bus.demoted(self.config.unit)
+        {
+            let unit = self.config.unit;
+            return Err(OpError::Session(Fault::down(format_args!(
+                "unit {unit} does not answer: left alone for {} s more, for the others on its line",
+                left.as_millis().div_ceil(1000)
+            ))));
         }
-        self.sign_of_life().await.map_err(|failure| self.session_over(&failure))
+        self.open = true;
+        self.bus.open_session();
+        match self.sign_of_life().await {
+            Ok(()) => {
+                self.bus.promote(self.config.unit);
+                Ok(())
+            }
+            Err(failure) => Err(self.session_over(&failure)),
+        }
     }
 
     async fn close(&mut self) {
-        if let Some(mut link) = self.link.take() {
-            // The peer's view of the end is its own affair: what is closed is closed.
-            let _ = timeout(self.config.response_timeout, link.stream.shutdown()).await;
+        if core::mem::take(&mut self.open)
+            && let Some(link) = self.bus.close_session()
+        {
+            link.close(self.config.response_timeout).await;
         }
     }
 
@@ -493,6 +325,9 @@ impl<D: Dial> Driver for Modbus<D> {
     }
 
     async fn read(&mut self, requests: &[Fetch], into: &mut Readings) -> Result<(), OpError> {
+        if requests.len() > 1 && self.window() > 1 && self.config.request_delay.is_zero() {
+            return self.read_window(requests, into).await;
+        }
         for request in requests {
             self.read_request(request, into).await?;
         }
@@ -511,12 +346,9 @@ impl<D: Dial> Driver for Modbus<D> {
     }
 }
 
-impl Dial for Tcp {
-    type Stream = Stream;
-
-    async fn dial(&mut self) -> io::Result<Stream> {
-        dial(&self.config.endpoint, self.config.connect_timeout).await
-    }
+fn load_map(config: &Config) -> Result<Option<RegisterMap>, MapError> {
+    let Some(path) = &config.register_map else { return Ok(None) };
+    RegisterMap::parse(&std::fs::read(path)?).map(Some)
 }
 
 /// Whether this is how a stream fails that the peer closed a while ago.
@@ -529,38 +361,7 @@ const fn read_of(span: Span) -> Request<'static> {
     Request::Read { table: span.table, start: span.start, count: span.count }
 }
 
-/// The span that holds all of `items`, which are of one table and in order.
-fn hull(items: &[Item]) -> Option<Span> {
-    let first = items.first()?.span;
-    let end = items.iter().map(|item| item.span.end()).max()?;
-    let count = u16::try_from(end - u32::from(first.start)).ok()?;
-    Some(Span { count, ..first })
-}
-
-fn give_fault(items: &[Item], failure: &Failure, into: &mut Readings) {
-    let Some(block) = hull(items) else { return };
-    let fault = failure.of_block(block);
-    for item in items {
-        into.err(item.key, fault.clone());
-    }
-}
-
-/// The value of `address`, which begins `offset` registers or bits into the answer.
-fn take_value(address: &Address, response: &Response<'_>, offset: u16) -> Option<Value> {
-    let raw = match response {
-        Response::Bits { bits, .. } => Scalar::Bool(bits.get(offset)?),
-        Response::Words { words, .. } => {
-            let mut buffer = [0; 4];
-            let buffer = buffer.get_mut(..usize::from(address.count()))?;
-            for (index, place) in buffer.iter_mut().enumerate() {
-                *place = words.get(usize::from(offset) + index)?;
-            }
-            address.data.decode(buffer).ok()?
-        }
-        _ => return None,
-    };
-    Some(match address.scaled(raw) {
-        Scalar::Bool(bit) => Value::Bool(bit),
-        number => Value::number(number.to_f64()),
-    })
+/// A fault that does not pass by itself, for a reason.
+fn permanent(reason: impl Display) -> Fault {
+    Fault::permanent(format_args!("{reason}"))
 }

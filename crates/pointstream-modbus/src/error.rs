@@ -132,6 +132,9 @@ pub enum FrameError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AnswerError {
+    /// On a serial line: the answer's check sum is wrong, or a part of it is missing.
+    #[error("the answer is damaged: its check sum is wrong or a part is missing")]
+    Damaged,
     /// The answer is damaged or not to what was asked.
     #[error("bad answer: {0}")]
     Pdu(#[from] PduError),
@@ -152,14 +155,17 @@ pub enum AnswerError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
+    /// A half byte that is no decimal digit.
+    #[error("the registers hold no {0}: a half byte is above 9")]
+    Bcd(DataType),
     /// A number for a bit, or a truth value for a number.
     #[error("a {0} is not written with this kind of value")]
     Kind(DataType),
     /// Not a number, for an integer type.
     #[error("NaN does not fit {0}")]
     Nan(DataType),
-    /// The number does not fit the type.
-    #[error("the number does not fit {0}, which holds {range}", range = .0.range_text())]
+    /// The value does not fit the type.
+    #[error("the value does not fit {0}, which holds {range}", range = .0.range_text())]
     Range(DataType),
     /// Fewer registers than the type takes.
     #[error("{0} takes more registers than there are")]
@@ -231,13 +237,19 @@ pub enum AddressError {
     /// A bit has no scale.
     #[error("a bit takes no scale")]
     ScaleOfBit,
+    /// A text has no scale.
+    #[error("a text takes no scale")]
+    ScaleOfText,
     /// The first word is not a table.
     #[error("unknown table: expected coil, discrete, input or holding")]
     Table,
+    /// A text type is not `str` or `strleb` with a length.
+    #[error("a text is str:1 to str:250, the number being that of bytes, or strleb with the same")]
+    Text,
     /// The type is not one.
     #[error(
-        "unknown type: expected bit, bit:0 to bit:15, or u1 u2 u4 s1 s2 s4 s8 f4 f8 \
-         with nothing, le, leb or lew behind"
+        "unknown type: expected bit, bit:0 to bit:15, str:1 to str:250, or u1 u2 u4 s1 s2 s4 s8 \
+         f4 f8 bcd2 bcd4 bcd8 with nothing, le, leb or lew behind"
     )]
     Type,
     /// Coils and discrete inputs have no type.

@@ -6,6 +6,16 @@
 use crate::error::{Exception, PduError};
 use crate::table::Table;
 
+mod device_id;
+mod function;
+mod items;
+
+pub use device_id::{DeviceId, IdAccess, object_name};
+pub use function::Function;
+pub use items::{Bits, Words};
+
+use device_id::MEI_DEVICE_ID;
+
 /// The longest protocol data unit, in bytes.
 pub const PDU_LEN_MAX: usize = 253;
 /// How many coils or discrete inputs one request may read.
@@ -16,165 +26,8 @@ pub const READ_REGISTERS_MAX: u16 = 125;
 pub const WRITE_BITS_MAX: u16 = 1968;
 /// How many registers one request may write.
 pub const WRITE_REGISTERS_MAX: u16 = 123;
-
-/// The function codes that this crate speaks.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum Function {
-    /// Read coils.
-    ReadCoils = 0x01,
-    /// Read discrete inputs.
-    ReadDiscretes = 0x02,
-    /// Read holding registers.
-    ReadHoldings = 0x03,
-    /// Read input registers.
-    ReadInputs = 0x04,
-    /// Write one coil.
-    WriteCoil = 0x05,
-    /// Write one holding register.
-    WriteRegister = 0x06,
-    /// Write several coils.
-    WriteCoils = 0x0f,
-    /// Write several holding registers.
-    WriteRegisters = 0x10,
-}
-
-impl Function {
-    /// The function with this code.
-    pub const fn from_code(code: u8) -> Option<Self> {
-        Some(match code {
-            0x01 => Self::ReadCoils,
-            0x02 => Self::ReadDiscretes,
-            0x03 => Self::ReadHoldings,
-            0x04 => Self::ReadInputs,
-            0x05 => Self::WriteCoil,
-            0x06 => Self::WriteRegister,
-            0x0f => Self::WriteCoils,
-            0x10 => Self::WriteRegisters,
-            _ => return None,
-        })
-    }
-
-    /// Its code.
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
-    /// How many coils, inputs or registers one request may name.
-    pub const fn count_max(self) -> u16 {
-        match self {
-            Self::ReadCoils | Self::ReadDiscretes => READ_BITS_MAX,
-            Self::ReadHoldings | Self::ReadInputs => READ_REGISTERS_MAX,
-            Self::WriteCoil | Self::WriteRegister => 1,
-            Self::WriteCoils => WRITE_BITS_MAX,
-            Self::WriteRegisters => WRITE_REGISTERS_MAX,
-        }
-    }
-}
-
-/// Bits packed into bytes, the first in the least significant bit of the first byte.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Bits<'a> {
-    bytes: &'a [u8],
-    count: u16,
-}
-
-impl<'a> Bits<'a> {
-    /// The first `count` bits of `bytes`; `None` unless they are exactly the bytes for them.
-    pub fn new(bytes: &'a [u8], count: u16) -> Option<Self> {
-        (bytes.len() == usize::from(count.div_ceil(8))).then_some(Self { bytes, count })
-    }
-
-    /// Packs `bits` into `buffer`; `None` when it is too short or there are too many.
-    pub fn pack(bits: impl IntoIterator<Item = bool>, buffer: &'a mut [u8]) -> Option<Self> {
-        let mut count = 0u16;
-        for bit in bits {
-            let byte = buffer.get_mut(usize::from(count / 8))?;
-            let place = 1 << (count % 8);
-            *byte = if count.is_multiple_of(8) { 0 } else { *byte } | if bit { place } else { 0 };
-            count = count.checked_add(1)?;
-        }
-        Some(Self { bytes: &buffer[..usize::from(count.div_ceil(8))], count })
-    }
-
-    /// How many there are.
-    pub const fn len(&self) -> u16 {
-        self.count
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
-    /// The bit at `index`.
-    pub fn get(&self, index: u16) -> Option<bool> {
-        if index >= self.count {
-            return None;
-        }
-        self.bytes.get(usize::from(index / 8)).map(|byte| byte >> (index % 8) & 1 == 1)
-    }
-
-    /// All bits in order.
-    pub fn iter(&self) -> impl Iterator<Item = bool> + use<'a> {
-        let bits = *self;
-        (0..bits.count).filter_map(move |index| bits.get(index))
-    }
-}
-
-/// Registers as they stand on the wire, two bytes each, the high one first.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Words<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Words<'a> {
-    /// The registers in `bytes`; `None` when their number is odd.
-    pub fn new(bytes: &'a [u8]) -> Option<Self> {
-        bytes.len().is_multiple_of(2).then_some(Self { bytes })
-    }
-
-    /// Puts `words` into `buffer`; `None` when it is too short.
-    pub fn pack(words: &[u16], buffer: &'a mut [u8]) -> Option<Self> {
-        let bytes = buffer.get_mut(..words.len() * 2)?;
-        for (pair, word) in bytes.chunks_exact_mut(2).zip(words) {
-            pair.copy_from_slice(&word.to_be_bytes());
-        }
-        Some(Self { bytes })
-    }
-
-    /// How many there are.
-    pub const fn len(&self) -> usize {
-        self.bytes.len() / 2
-    }
-
-    /// Whether there are none.
-    pub const fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// The register at `index`.
-    pub fn get(&self, index: usize) -> Option<u16> {
-        let pair = self.bytes.get(index * 2..index * 2 + 2)?;
-        Some(u16::from_be_bytes([*pair.first()?, *pair.get(1)?]))
-    }
-
-    /// `N` registers from `index` on.
-    pub fn array<const N: usize>(&self, index: usize) -> Option<[u16; N]> {
-        let mut words = [0; N];
-        for (at, word) in words.iter_mut().enumerate() {
-            *word = self.get(index + at)?;
-        }
-        Some(words)
-    }
-
-    /// All registers in order.
-    pub fn iter(&self) -> impl Iterator<Item = u16> + use<'a> {
-        let words = *self;
-        (0..words.len()).filter_map(move |index| words.get(index))
-    }
-}
+/// How many registers one request may write that reads others as well.
+pub const READ_WRITE_REGISTERS_MAX: u16 = 121;
 
 /// What a client asks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -217,6 +70,33 @@ pub enum Request<'a> {
         /// The values.
         values: Words<'a>,
     },
+    /// Function 22: the register becomes `(held & and) | (or & !and)`.
+    MaskWrite {
+        /// The wire address.
+        address: u16,
+        /// The bits that stay.
+        and: u16,
+        /// The values of those that do not stay.
+        or: u16,
+    },
+    /// Function 23: writes, then reads.
+    ReadWriteRegisters {
+        /// The wire address of the first that is read.
+        start: u16,
+        /// How many are read.
+        count: u16,
+        /// The wire address of the first that is written.
+        write_start: u16,
+        /// What is written.
+        values: Words<'a>,
+    },
+    /// Function 43, MEI type 14: what the device is.
+    ReadDeviceId {
+        /// How much of it.
+        access: IdAccess,
+        /// The object to begin with.
+        object: u8,
+    },
 }
 
 impl<'a> Request<'a> {
@@ -228,13 +108,36 @@ impl<'a> Request<'a> {
             Self::WriteRegister { .. } => Function::WriteRegister,
             Self::WriteCoils { .. } => Function::WriteCoils,
             Self::WriteRegisters { .. } => Function::WriteRegisters,
+            Self::MaskWrite { .. } => Function::MaskWrite,
+            Self::ReadWriteRegisters { .. } => Function::ReadWriteRegisters,
+            Self::ReadDeviceId { .. } => Function::ReadDeviceId,
         }
+    }
+
+    /// Whether it changes something and reads nothing.
+    pub const fn is_write(&self) -> bool {
+        matches!(
+            self,
+            Self::WriteCoil { .. }
+                | Self::WriteRegister { .. }
+                | Self::WriteCoils { .. }
+                | Self::WriteRegisters { .. }
+                | Self::MaskWrite { .. }
+        )
     }
 
     /// What an answer to it must look like.
     pub fn shape(&self) -> Shape {
+        let mut or_mask = 0;
         let (start, detail) = match *self {
-            Self::Read { start, count, .. } => (start, count),
+            Self::Read { start, count, .. } | Self::ReadWriteRegisters { start, count, .. } => {
+                (start, count)
+            }
+            Self::MaskWrite { address, and, or } => {
+                or_mask = or;
+                (address, and)
+            }
+            Self::ReadDeviceId { access, object } => (u16::from(access.code()), object.into()),
             Self::WriteCoil { address, value } => (address, coil_word(value)),
             Self::WriteRegister { address, value } => (address, value),
             Self::WriteCoils { start, values } => (start, values.len()),
@@ -242,7 +145,7 @@ impl<'a> Request<'a> {
                 (start, u16::try_from(values.len()).unwrap_or(u16::MAX))
             }
         };
-        Shape { function: self.function(), start, detail }
+        Shape { function: self.function(), start, detail, or_mask }
     }
 
     /// Decodes one protocol data unit, whole and exact.
@@ -253,6 +156,9 @@ impl<'a> Request<'a> {
     pub fn decode(pdu: &'a [u8]) -> Result<Self, PduError> {
         let (&code, body) = pdu.split_first().ok_or(PduError::Length)?;
         let function = Function::from_code(code).ok_or(PduError::Function(code))?;
+        if function == Function::ReadDeviceId {
+            return Self::decode_device_id(body);
+        }
         let (start, detail, rest) = split_words(body)?;
         let request = match function {
             Function::WriteCoil => {
@@ -266,6 +172,13 @@ impl<'a> Request<'a> {
                 }
                 return Self::decode_several(function, start, detail, data);
             }
+            Function::MaskWrite => {
+                let &[high, low] = rest else { return Err(PduError::Length) };
+                let or = u16::from_be_bytes([high, low]);
+                return Ok(Self::MaskWrite { address: start, and: detail, or });
+            }
+            Function::ReadWriteRegisters => return Self::decode_read_write(start, detail, rest),
+            Function::ReadDeviceId => return Err(PduError::Function(code)),
             Function::ReadCoils => Self::Read { table: Table::Coil, start, count: detail },
             Function::ReadDiscretes => Self::Read { table: Table::Discrete, start, count: detail },
             Function::ReadHoldings => Self::Read { table: Table::Holding, start, count: detail },
@@ -274,6 +187,31 @@ impl<'a> Request<'a> {
         if !rest.is_empty() {
             return Err(PduError::Length);
         }
+        request.check().map(|()| request)
+    }
+
+    fn decode_device_id(body: &[u8]) -> Result<Self, PduError> {
+        match *body {
+            [MEI_DEVICE_ID, access, object] => {
+                let access = IdAccess::from_code(access).ok_or(PduError::Count)?;
+                Ok(Self::ReadDeviceId { access, object })
+            }
+            [MEI_DEVICE_ID, ..] | [] => Err(PduError::Length),
+            _ => Err(PduError::Function(Function::ReadDeviceId.code())),
+        }
+    }
+
+    fn decode_read_write(start: u16, count: u16, rest: &'a [u8]) -> Result<Self, PduError> {
+        let (write_start, write_count, rest) = split_words(rest)?;
+        let (&len, data) = rest.split_first().ok_or(PduError::Length)?;
+        if usize::from(len) != data.len() {
+            return Err(PduError::Length);
+        }
+        let values = Words::new(data).ok_or(PduError::Count)?;
+        if values.len() != usize::from(write_count) {
+            return Err(PduError::Count);
+        }
+        let request = Self::ReadWriteRegisters { start, count, write_start, values };
         request.check().map(|()| request)
     }
 
@@ -303,11 +241,24 @@ impl<'a> Request<'a> {
     /// appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), PduError> {
         self.check()?;
-        let Shape { function, start, detail } = self.shape();
+        let Shape { function, start, detail, or_mask } = self.shape();
         out.push(function.code());
+        if let Self::ReadDeviceId { access, object } = *self {
+            out.extend([MEI_DEVICE_ID, access.code(), object]);
+            return Ok(());
+        }
         out.extend(start.to_be_bytes());
         out.extend(detail.to_be_bytes());
         let data = match self {
+            Self::MaskWrite { .. } => {
+                out.extend(or_mask.to_be_bytes());
+                return Ok(());
+            }
+            Self::ReadWriteRegisters { write_start, values, .. } => {
+                out.extend(write_start.to_be_bytes());
+                out.extend(u16::try_from(values.len()).unwrap_or(u16::MAX).to_be_bytes());
+                values.bytes
+            }
             Self::WriteCoils { values, .. } => values.bytes,
             Self::WriteRegisters { values, .. } => values.bytes,
             _ => return Ok(()),
@@ -318,11 +269,20 @@ impl<'a> Request<'a> {
     }
 
     fn check(&self) -> Result<(), PduError> {
-        let Shape { function, start, detail } = self.shape();
+        let Shape { function, start, detail, .. } = self.shape();
         let count = match self {
-            Self::WriteCoil { .. } | Self::WriteRegister { .. } => 1,
+            Self::ReadDeviceId { .. } => return Ok(()),
+            Self::WriteCoil { .. } | Self::WriteRegister { .. } | Self::MaskWrite { .. } => 1,
             _ => detail,
         };
+        if let Self::ReadWriteRegisters { write_start, values, .. } = *self {
+            if values.is_empty() || values.len() > usize::from(READ_WRITE_REGISTERS_MAX) {
+                return Err(PduError::Count);
+            }
+            if usize::from(write_start) + values.len() > 0x1_0000 {
+                return Err(PduError::Range);
+            }
+        }
         if count == 0 || count > function.count_max() {
             return Err(PduError::Count);
         }
@@ -339,10 +299,13 @@ impl<'a> Request<'a> {
 pub struct Shape {
     /// The function asked for.
     pub function: Function,
-    /// The wire address of the first item.
+    /// The wire address of the first item; of function 43 the access.
     pub start: u16,
-    /// The count, or the value that a write of one item echoes.
+    /// The count, or what a write of one item echoes: the value, of function 22 the mask of what
+    /// stays. Of function 43 the object.
     pub detail: u16,
+    /// The second mask of function 22.
+    pub or_mask: u16,
 }
 
 /// What a server answers.
@@ -356,15 +319,18 @@ pub enum Response<'a> {
         /// The bits and their padding.
         bits: Bits<'a>,
     },
-    /// Functions 03 and 04.
+    /// Functions 03, 04 and 23.
     Words {
         /// The function answered.
         function: Function,
         /// The registers.
         words: Words<'a>,
     },
-    /// Functions 05, 06, 15 and 16: the address and the value or count, as they were asked.
+    /// Functions 05, 06, 15, 16 and 22: the address and the value, count or masks, as they were
+    /// asked.
     Wrote(Shape),
+    /// Function 43.
+    DeviceId(DeviceId<'a>),
     /// The request was refused.
     Exception {
         /// The function code asked for, which may be one that this crate does not speak.
@@ -395,19 +361,26 @@ impl<'a> Response<'a> {
                 let bits = Bits::new(bytes, count).ok_or(PduError::Count)?;
                 Ok(Self::Bits { function, bits })
             }
-            Function::ReadHoldings | Function::ReadInputs => {
+            Function::ReadHoldings | Function::ReadInputs | Function::ReadWriteRegisters => {
                 let words = Words::new(counted(body)?).ok_or(PduError::Count)?;
                 Ok(Self::Words { function, words })
             }
+            Function::ReadDeviceId => match body.first() {
+                Some(&MEI_DEVICE_ID) => Ok(Self::DeviceId(DeviceId::decode(body)?)),
+                Some(_) => Err(PduError::Function(code)),
+                None => Err(PduError::Length),
+            },
             _ => {
                 let (start, detail, rest) = split_words(body)?;
-                if !rest.is_empty() {
-                    return Err(PduError::Length);
-                }
+                let or_mask = match (function, rest) {
+                    (Function::MaskWrite, &[high, low]) => u16::from_be_bytes([high, low]),
+                    (Function::MaskWrite, _) | (_, [_, ..]) => return Err(PduError::Length),
+                    (_, []) => 0,
+                };
                 if function == Function::WriteCoil {
                     parse_coil_word(detail)?;
                 }
-                Ok(Self::Wrote(Shape { function, start, detail }))
+                Ok(Self::Wrote(Shape { function, start, detail, or_mask }))
             }
         }
     }
@@ -418,6 +391,7 @@ impl<'a> Response<'a> {
         let code = match *self {
             Self::Bits { function, .. } | Self::Words { function, .. } => function.code(),
             Self::Wrote(shape) => shape.function.code(),
+            Self::DeviceId(_) => Function::ReadDeviceId.code(),
             Self::Exception { function, .. } => function,
         };
         if code != asked.function.code() {
@@ -427,6 +401,7 @@ impl<'a> Response<'a> {
             Self::Bits { bits, .. } => bits.bytes.len() == usize::from(asked.detail.div_ceil(8)),
             Self::Words { words, .. } => words.len() == usize::from(asked.detail),
             Self::Wrote(shape) => return if shape == asked { Ok(()) } else { Err(PduError::Echo) },
+            Self::DeviceId(id) => u16::from(id.access().code()) == asked.start,
             Self::Exception { .. } => true,
         };
         if fits { Ok(()) } else { Err(PduError::Count) }
@@ -443,10 +418,18 @@ impl<'a> Response<'a> {
                 out.extend([function | 0x80, exception.0]);
                 return Ok(());
             }
-            Self::Wrote(Shape { function, start, detail }) => {
+            Self::Wrote(Shape { function, start, detail, or_mask }) => {
                 out.push(function.code());
                 out.extend(start.to_be_bytes());
                 out.extend(detail.to_be_bytes());
+                if function == Function::MaskWrite {
+                    out.extend(or_mask.to_be_bytes());
+                }
+                return Ok(());
+            }
+            Self::DeviceId(id) => {
+                out.push(Function::ReadDeviceId.code());
+                id.encode(out);
                 return Ok(());
             }
             Self::Bits { function, bits } => (function, bits.bytes),

@@ -10,12 +10,14 @@ use pointstream_point::{Fault, Kind, PointKey};
 use crate::address::Address;
 use crate::block::{Merge, Span};
 use crate::error::Exception;
+use crate::map::{Access, RegisterMap};
 use crate::table::Table;
 
 /// All bound points.
 #[derive(Debug)]
 pub(crate) struct Points {
     merge: Merge,
+    map: Option<RegisterMap>,
     /// By slot; the framework hands slots out densely.
     slots: Vec<Option<Box<Point>>>,
     /// What the present session found out.
@@ -56,14 +58,16 @@ impl From<Item> for Span {
 }
 
 impl Points {
-    pub(crate) fn new(merge: Merge) -> Self {
-        Self { merge, slots: Vec::new(), learned: Learned::default() }
+    pub(crate) fn new(merge: Merge, map: Option<RegisterMap>) -> Self {
+        Self { merge, map, slots: Vec::new(), learned: Learned::default() }
     }
 
     pub(crate) fn bind(&mut self, bindings: &[Binding], into: &mut Readings) {
         for binding in bindings {
-            let cur = binding.cur.as_deref().map(|text| parse_cur(text, binding.kind));
-            let write = binding.write.as_deref().map(|text| parse_write(text, binding.write_kind));
+            let map = self.map.as_ref();
+            let cur = binding.cur.as_deref().map(|text| parse_cur(text, binding.kind, map));
+            let write =
+                binding.write.as_deref().map(|text| parse_write(text, binding.write_kind, map));
             let cur = match cur {
                 Some(Err(fault)) => {
                     into.err(binding.key, fault);
@@ -140,8 +144,11 @@ impl Points {
         }
     }
 
-    /// The value with the lowest address.
+    /// The register `ping` of the map, else the value with the lowest address.
     pub(crate) fn first(&self) -> Option<Span> {
+        if let Some(ping) = self.map.as_ref().and_then(|map| map.get("ping")) {
+            return Some(span(&ping.address));
+        }
         self.slots.iter().flatten().filter_map(|point| point.cur.as_ref()).map(span).min()
     }
 
@@ -154,6 +161,10 @@ impl Points {
                 && cuts.range((Bound::Excluded(from), Bound::Included(to))).next().is_some()
         };
         self.merge.blocks(items, cut).map(|block| block.values)
+    }
+
+    pub(crate) fn map(&self) -> Option<&RegisterMap> {
+        self.map.as_ref()
     }
 
     pub(crate) fn learned(&mut self) -> &mut Learned {
@@ -218,26 +229,64 @@ pub(crate) fn span(address: &Address) -> Span {
     Span { table: address.table, start: address.start, count: address.count() }
 }
 
-fn parse_cur(text: &str, kind: Option<Kind>) -> Result<Address, Fault> {
-    let address: Address =
+/// An address, or the name of a register of the map.
+fn parse(text: &str, map: Option<&RegisterMap>) -> Result<(Address, Access), Fault> {
+    if let Some(map) = map
+        && !text.contains(':')
+    {
+        return match map.get(text) {
+            Some(register) => Ok((register.address.clone(), register.access)),
+            None => Err(Fault::permanent(format_args!(
+                "the register map has no register {text:?}, and an address has a colon"
+            ))),
+        };
+    }
+    let address =
         text.parse().map_err(|error| Fault::permanent(format_args!("{error} (in {text:?})")))?;
-    let wanted = if address.is_bool() { Kind::Bool } else { Kind::Number };
-    let Some(kind) = kind.filter(|kind| *kind != wanted) else { return Ok(address) };
-    let what = if address.is_bool() { "a bit" } else { "a number" };
-    Err(Fault::permanent(format_args!(
-        "{text} is {what}: the point's kind must be {wanted}, not {kind}"
-    )))
+    Ok((address, Access::ReadWrite))
 }
 
-fn parse_write(text: &str, kind: Option<Kind>) -> Result<Address, Fault> {
-    let address = parse_cur(text, kind)?;
-    if address.table.is_writable() {
-        return Ok(address);
+fn parse_cur(text: &str, kind: Option<Kind>, map: Option<&RegisterMap>) -> Result<Address, Fault> {
+    let (address, access) = parse(text, map)?;
+    if access == Access::Write {
+        let text = format_args!("the register map says that {text} is not read");
+        return Err(Fault::permanent(text));
     }
-    let (coil, holding) = (Table::Coil, Table::Holding);
+    check_kind(&address, kind, text).map(|()| address)
+}
+
+fn parse_write(
+    text: &str,
+    kind: Option<Kind>,
+    map: Option<&RegisterMap>,
+) -> Result<Address, Fault> {
+    let (address, access) = parse(text, map)?;
+    check_kind(&address, kind, text)?;
+    if !address.table.is_writable() {
+        let (coil, holding) = (Table::Coil, Table::Holding);
+        return Err(Fault::permanent(format_args!(
+            "table {} cannot be written, only {coil} and {holding} (in {text:?})",
+            address.table
+        )));
+    }
+    if access == Access::Read {
+        let text = format_args!("the register map says that {text} is not written");
+        return Err(Fault::permanent(text));
+    }
+    Ok(address)
+}
+
+fn check_kind(address: &Address, kind: Option<Kind>, text: &str) -> Result<(), Fault> {
+    let (what, wanted) = if address.is_bool() {
+        ("a bit", Kind::Bool)
+    } else if address.is_text() {
+        ("a text", Kind::Str)
+    } else {
+        ("a number", Kind::Number)
+    };
+    let Some(kind) = kind.filter(|kind| *kind != wanted) else { return Ok(()) };
     Err(Fault::permanent(format_args!(
-        "table {} cannot be written, only {coil} and {holding} (in {text:?})",
-        address.table
+        "{text} is {what}: the point's kind must be {wanted}, not {kind}"
     )))
 }
 
@@ -270,7 +319,7 @@ mod tests {
 
     #[test]
     fn bad_addresses_are_the_faults_of_their_points() {
-        let mut points = Points::new(Merge::default());
+        let mut points = Points::new(Merge::default(), None);
         let said = bind(
             &mut points,
             &[
@@ -281,6 +330,8 @@ mod tests {
                 (Kind::Str, Some("holding:40001"), None),
                 (Kind::Bool, Some("holding:40001:bit:3"), Some("discrete:10001")),
                 (Kind::Number, None, Some("input:30001")),
+                (Kind::Number, Some("holding:40001:str:4"), None),
+                (Kind::Str, Some("holding:40001:str:4"), Some("holding:40001:str:4")),
             ],
         );
         assert_eq!(
@@ -295,11 +346,13 @@ mod tests {
                  (in \"discrete:10001\")",
                 "6 write table input cannot be written, only coil and holding \
                  (in \"input:30001\")",
+                "7 holding:40001:str:4 is a text: the point's kind must be Str, not Number",
             ]
         );
         let keys: Vec<_> = (0..8).map(key).collect();
         let planned: Vec<_> = points.plan(&keys).into_iter().map(|r| r.points.to_vec()).collect();
         assert_eq!(planned, [vec![key(0), key(5)]]);
+        assert!(points.write(key(8)).is_ok());
         assert!(points.write(key(0)).is_ok());
         assert!(points.write(key(6)).is_err());
         assert_eq!(
@@ -309,8 +362,39 @@ mod tests {
     }
 
     #[test]
+    fn names_of_the_register_map_stand_for_addresses() {
+        let map = "name,addr,data,rw,scale\nping,40001,u2,r,\ntemp,30001,s2,r,/10\n\
+                   setpoint,40010,s2,rw,/10\nreset,00001,bit,w,\n";
+        let mut points =
+            Points::new(Merge::default(), Some(RegisterMap::parse(map.as_bytes()).unwrap()));
+        let said = bind(
+            &mut points,
+            &[
+                (Kind::Number, Some("temp"), None),
+                (Kind::Number, Some("setpoint"), Some("setpoint")),
+                (Kind::Bool, None, Some("reset")),
+                (Kind::Number, Some("holding:#7"), Some("holding:#7")),
+                (Kind::Bool, Some("reset"), None),
+                (Kind::Number, Some("pressure"), Some("temp")),
+                (Kind::Number, None, Some("ping")),
+            ],
+        );
+        assert_eq!(
+            said,
+            [
+                "4 the register map says that reset is not read",
+                "5 the register map has no register \"pressure\", and an address has a colon",
+                "5 write table input cannot be written, only coil and holding (in \"temp\")",
+                "6 write the register map says that ping is not written",
+            ]
+        );
+        assert_eq!(points.first(), Some(Span { table: Table::Holding, start: 0, count: 1 }));
+        assert_eq!(points.cur(key(0)), "input:30001:s2:/10".parse().ok().as_ref());
+    }
+
+    #[test]
     fn a_key_of_an_earlier_owner_finds_nothing() {
-        let mut points = Points::new(Merge::default());
+        let mut points = Points::new(Merge::default(), None);
         bind(&mut points, &[(Kind::Number, Some("holding:40001"), None)]);
         let later = PointKey { generation: 1, ..key(0) };
         assert!(points.cur(later).is_none());
@@ -323,7 +407,7 @@ mod tests {
 
     #[test]
     fn the_plan_merges_in_order_of_address() {
-        let mut points = Points::new(Merge::new(1, 100));
+        let mut points = Points::new(Merge::new(1, 100), None);
         bind(
             &mut points,
             &[
@@ -350,7 +434,7 @@ mod tests {
             span: Span { table: Table::Holding, start, count: 1 },
             key: key(slot),
         };
-        let mut points = Points::new(Merge::new(5, 100));
+        let mut points = Points::new(Merge::new(5, 100), None);
         let items = [item(0, 0), item(1, 1), item(2, 2), item(3, 3), item(9, 4)];
         assert_eq!(points.parts(&items).collect::<Vec<_>>(), [5]);
         assert_eq!(points.learned().divide(&items), Some(4));

@@ -38,9 +38,11 @@ pub struct Units {
     units: BTreeMap<u8, Unit>,
 }
 
-/// One table each; `None` is what does not exist. Grown to the highest address defined.
+/// One table each; in a table `None` is what does not exist. Grown to the highest address defined.
 #[derive(Debug, Default)]
 struct Unit {
+    /// The objects of its identification.
+    id: BTreeMap<u8, String>,
     coils: Vec<Option<bool>>,
     discretes: Vec<Option<bool>>,
     inputs: Vec<Option<u16>>,
@@ -85,6 +87,13 @@ impl Registers {
         count: u16,
     ) -> Result<(), RegistersError> {
         self.update(|units| units.define(unit, table, start, count))
+    }
+
+    /// Lets the unit answer for an object of its identification: 0 the vendor, 1 the product's
+    /// code, 2 its revision; see [`object_name`](crate::pdu::object_name) for more.
+    pub fn identify(&self, unit: u8, object: u8, text: impl Into<String>) {
+        let text = text.into();
+        self.update(|units| units.units.entry(unit).or_default().id.insert(object, text));
     }
 
     /// What is at `address`.
@@ -205,6 +214,10 @@ impl Units {
 }
 
 impl PointSource for Registers {
+    fn has_unit(&self, unit: u8) -> bool {
+        self.look(|units| units.units.contains_key(&unit))
+    }
+
     fn read_bits(
         &self,
         unit: u8,
@@ -241,6 +254,35 @@ impl PointSource for Registers {
         values: &[u16],
     ) -> impl Future<Output = Result<(), Exception>> + Send {
         ready(self.update(|units| put(&mut units.unit_mut(unit)?.holdings, start, values)))
+    }
+
+    fn mask_register(
+        &self,
+        unit: u8,
+        address: u16,
+        and: u16,
+        or: u16,
+    ) -> impl Future<Output = Result<(), Exception>> + Send {
+        ready(self.update(|units| {
+            let holdings = &mut units.unit_mut(unit)?.holdings;
+            let mut held = [0];
+            take(holdings, address, &mut held)?;
+            put(holdings, address, &held.map(|held| held & and | or & !and))
+        }))
+    }
+
+    fn device_id(
+        &self,
+        unit: u8,
+        object: u8,
+    ) -> impl Future<Output = Result<Option<String>, Exception>> + Send {
+        ready(self.look(|units| {
+            let unit = units.units.get(&unit).ok_or(Exception::GATEWAY_TARGET)?;
+            if unit.id.is_empty() {
+                return Err(Exception::ILLEGAL_FUNCTION);
+            }
+            Ok(unit.id.get(&object).cloned())
+        }))
     }
 }
 

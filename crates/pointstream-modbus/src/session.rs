@@ -1,4 +1,4 @@
-//! A client's session on one Modbus TCP stream, without the stream.
+//! A client's session on one Modbus TCP stream, or with one peer by UDP, without the socket.
 
 use std::collections::VecDeque;
 
@@ -12,16 +12,20 @@ use crate::pdu::{PDU_LEN_MAX, Request, Response, Shape};
 
 /// The client's side of one stream: told the time and given bytes, asked for bytes and events.
 ///
-/// One transaction is outstanding at a time; a second request is refused until the [`Event`] of the
-/// first was taken. An answer that comes after its time-out, or whose transaction was never asked, is
+/// As many transactions are outstanding at a time as its window allows, one unless it was told
+/// otherwise; what is asked beyond is refused until an [`Event`] was taken. Answers may come in any
+/// order. An answer that comes after its time-out, or whose transaction was never asked, is
 /// discarded and counted, and the session goes on. What is not Modbus TCP breaks the session:
-/// [`Event::Broken`] comes once and nothing after it.
+/// [`Event::Broken`] comes once and nothing after it. A session on datagrams takes each for itself:
+/// what is not one whole frame is discarded and counted.
 #[derive(Debug)]
 pub struct Session {
     decoder: Decoder,
+    datagrams: bool,
+    window: usize,
     response_timeout: Duration,
     next_transaction: u16,
-    pending: Option<Pending>,
+    pending: Vec<Pending>,
     transmit: Vec<u8>,
     events: VecDeque<Event>,
     broken: bool,
@@ -37,7 +41,7 @@ struct Pending {
 
 /// Names one request of one session.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Ticket(u16);
+pub struct Ticket(pub(crate) u16);
 
 /// What a session has to tell.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,6 +70,9 @@ pub enum RequestError {
     /// As many requests as allowed are outstanding.
     #[error("a request is outstanding")]
     Busy,
+    /// A read of unit 0 on a serial line, where all units listen and none answers.
+    #[error("unit 0 is all units of a serial line: it is written to, not read")]
+    Broadcast,
     /// The stream is not Modbus TCP.
     #[error("the session is broken")]
     Broken,
@@ -80,14 +87,37 @@ impl Session {
     pub fn new(response_timeout: Duration) -> Self {
         Self {
             decoder: Decoder::new(),
+            datagrams: false,
+            window: 1,
             response_timeout,
             next_transaction: 0,
-            pending: None,
+            pending: Vec::with_capacity(1),
             transmit: Vec::with_capacity(mbap::ADU_LEN_MAX),
             events: VecDeque::with_capacity(2),
             broken: false,
             discarded: 0,
         }
+    }
+
+    /// A session with one peer by datagrams: what [`Self::handle_input`] is given is one of them,
+    /// and so is what one [`Self::poll_transmit`] appends.
+    pub fn datagrams(response_timeout: Duration) -> Self {
+        Self { datagrams: true, ..Self::new(response_timeout) }
+    }
+
+    /// This session with so many transactions outstanding at a time, 1 to [`Self::WINDOW_MAX`].
+    #[must_use]
+    pub fn with_window(mut self, window: usize) -> Self {
+        self.window = window.clamp(1, Self::WINDOW_MAX);
+        self
+    }
+
+    /// The largest window. Devices that take several requests at a time rarely take more than 16.
+    pub const WINDOW_MAX: usize = 64;
+
+    /// Gives another time to the answers of requests from now on: units of one stream may differ.
+    pub const fn set_response_timeout(&mut self, response_timeout: Duration) {
+        self.response_timeout = response_timeout;
     }
 
     /// How long an answer may take.
@@ -105,42 +135,61 @@ impl Session {
         if self.broken {
             return Err(RequestError::Broken);
         }
-        if self.pending.is_some() || !self.events.is_empty() {
+        if self.pending.len() + self.events.len() >= self.window {
             return Err(RequestError::Busy);
         }
         let header = Header { transaction: self.next_transaction, unit };
         mbap::encode(header, &mut self.transmit, |out| request.encode(out))?;
         self.next_transaction = self.next_transaction.wrapping_add(1);
         let deadline = now + self.response_timeout;
-        self.pending = Some(Pending { header, shape: request.shape(), deadline });
+        self.pending.push(Pending { header, shape: request.shape(), deadline });
         Ok(Ticket(header.transaction))
+    }
+
+    /// Forgets a request, whose answer will be discarded.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        self.pending.retain(|pending| pending.header.transaction != ticket.0);
     }
 
     /// Takes what the stream delivered.
     pub fn handle_input(&mut self, now: Instant, mut bytes: &[u8]) {
         self.handle_timeout(now);
+        if self.datagrams {
+            self.decoder = Decoder::new();
+        }
         while !self.broken {
             match self.decoder.decode(&mut bytes) {
-                Ok(None) => return,
+                Ok(None) => break,
                 Ok(Some(frame)) => match outcome(&mut self.pending, &frame) {
                     Some(event) => self.events.push_back(event),
                     None => self.discarded += 1,
                 },
+                Err(_) if self.datagrams => {
+                    self.discarded += 1;
+                    return;
+                }
                 Err(error) => {
                     self.broken = true;
-                    self.pending = None;
+                    self.pending.clear();
                     self.events.push_back(Event::Broken(error));
                 }
             }
         }
+        if self.datagrams && self.decoder.is_partial() {
+            self.discarded += 1;
+        }
     }
 
-    /// Fails the request whose time is over.
+    /// Fails the requests whose time is over.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if let Some(pending) = self.pending.take_if(|pending| pending.deadline <= now) {
-            let ticket = Ticket(pending.header.transaction);
-            self.events.push_back(Event::Failed(ticket, AnswerError::TimedOut));
-        }
+        self.pending.retain(|pending| {
+            let over = pending.deadline <= now;
+            if over {
+                let ticket = Ticket(pending.header.transaction);
+                self.events.push_back(Event::Failed(ticket, AnswerError::TimedOut));
+            }
+            !over
+        });
     }
 
     /// Appends to `out` what is to be sent; whether there was anything.
@@ -157,7 +206,7 @@ impl Session {
 
     /// When [`Self::handle_timeout`] is to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.pending.map(|pending| pending.deadline)
+        self.pending.iter().map(|pending| pending.deadline).min()
     }
 
     /// How many answers were discarded because nothing was waiting for them.
@@ -167,6 +216,23 @@ impl Session {
 }
 
 impl Answer {
+    /// The first bytes of `pdu`, as many as there may be.
+    pub(crate) fn new(pdu: &[u8]) -> Self {
+        let mut answer = Self { bytes: [0; PDU_LEN_MAX], len: 0 };
+        for (place, byte) in answer.bytes.iter_mut().zip(pdu) {
+            *place = *byte;
+            answer.len += 1;
+        }
+        answer
+    }
+
+    /// The bytes of a response; none where it has no bytes.
+    pub(crate) fn of(response: &Response<'_>) -> Self {
+        let mut out = Vec::new();
+        let _ = response.encode(&mut out);
+        Self::new(&out)
+    }
+
     /// What was answered.
     pub fn response(&self) -> Result<Response<'_>, PduError> {
         Response::decode(self.pdu())
@@ -185,9 +251,10 @@ impl core::fmt::Debug for Answer {
 }
 
 /// What `frame` means for the request it answers; `None` when nothing waits for it.
-fn outcome(pending: &mut Option<Pending>, frame: &Frame<'_>) -> Option<Event> {
-    let Pending { header, shape, .. } =
-        pending.take_if(|pending| pending.header.transaction == frame.header.transaction)?;
+fn outcome(pending: &mut Vec<Pending>, frame: &Frame<'_>) -> Option<Event> {
+    let transaction = frame.header.transaction;
+    let at = pending.iter().position(|pending| pending.header.transaction == transaction)?;
+    let Pending { header, shape, .. } = pending.remove(at);
     let ticket = Ticket(header.transaction);
     if header.unit != frame.header.unit {
         let (asked, answered) = (header.unit, frame.header.unit);
@@ -195,14 +262,7 @@ fn outcome(pending: &mut Option<Pending>, frame: &Frame<'_>) -> Option<Event> {
     }
     let checked = Response::decode(frame.pdu).and_then(|response| response.check(shape));
     Some(match checked {
-        Ok(()) => {
-            let mut answer = Answer { bytes: [0; PDU_LEN_MAX], len: 0 };
-            for (place, byte) in answer.bytes.iter_mut().zip(frame.pdu) {
-                *place = *byte;
-                answer.len += 1;
-            }
-            Event::Answer(ticket, answer)
-        }
+        Ok(()) => Event::Answer(ticket, Answer::new(frame.pdu)),
         Err(error) => Event::Failed(ticket, AnswerError::Pdu(error)),
     })
 }
@@ -314,6 +374,53 @@ mod tests {
         session.handle_timeout(at(9000));
         assert_eq!((session.poll_event(), session.poll_timeout()), (None, None));
         assert_eq!(session.request(at(3), 1, &READ), Err(RequestError::Broken));
+    }
+
+    #[test]
+    fn a_window_of_requests_is_answered_in_any_order() {
+        let mut session = session().with_window(3);
+        let tickets: Vec<_> = (0..3).map(|_| session.request(at(0), 1, &READ).unwrap()).collect();
+        assert_eq!(session.request(at(0), 1, &READ), Err(RequestError::Busy));
+        let mut out = Vec::new();
+        session.poll_transmit(&mut out);
+        assert_eq!(out.len(), 3 * 12);
+        session.handle_input(
+            at(1),
+            &[answer(2, 1, &[3, 2, 0, 9]), answer(0, 1, &[3, 2, 0, 7])].concat(),
+        );
+        assert_eq!(
+            session.request(at(1), 1, &READ),
+            Err(RequestError::Busy),
+            "untaken events count"
+        );
+        assert!(matches!(session.poll_event(), Some(Event::Answer(of, _)) if of == tickets[2]));
+        assert!(matches!(session.poll_event(), Some(Event::Answer(of, _)) if of == tickets[0]));
+        assert!(session.request(at(500), 1, &READ).is_ok());
+        assert_eq!(session.poll_timeout(), Some(at(1000)));
+        session.handle_timeout(at(1000));
+        assert_eq!(session.poll_event(), Some(Event::Failed(tickets[1], AnswerError::TimedOut)));
+        assert_eq!(session.poll_timeout(), Some(at(1500)));
+    }
+
+    #[test]
+    fn a_cancelled_request_has_no_event_and_its_answer_is_discarded() {
+        let mut session = session();
+        let ticket = session.request(at(0), 1, &READ).unwrap();
+        session.cancel(ticket);
+        assert_eq!(session.poll_timeout(), None);
+        session.handle_input(at(1), &answer(0, 1, &[3, 2, 0, 9]));
+        assert_eq!((session.poll_event(), session.discarded()), (None, 1));
+    }
+
+    #[test]
+    fn a_datagram_that_is_not_a_frame_leaves_no_trace() {
+        let mut session = Session::datagrams(Duration::from_secs(1));
+        session.request(at(0), 1, &READ).unwrap();
+        session.handle_input(at(1), b"HTTP/1.1 400 Bad Request");
+        session.handle_input(at(2), &answer(0, 1, &[3, 2, 0, 1])[..9]);
+        assert_eq!((session.poll_event(), session.discarded()), (None, 2));
+        session.handle_input(at(3), &answer(0, 1, &[3, 2, 0, 2]));
+        assert_eq!(value(session.poll_event()), 2);
     }
 
     #[test]

@@ -5,15 +5,20 @@
 //! number. Protocol crates name these and never a socket type, so that a stream of another kind
 //! needs no change in them.
 //!
-//! TCP is what there is. Nothing here makes or assumes a runtime, spawns a task or reads the
-//! environment.
+//! There are TCP streams, UDP sockets towards one peer ([`dial_udp`]) and, with the feature
+//! `serial`, serial ports ([`SerialPort`]). Nothing here makes or assumes a runtime, spawns a task
+//! or reads the environment.
 
 mod dial;
 mod endpoint;
 mod listener;
+mod serial;
 mod stream;
+mod udp;
 
 pub use dial::dial;
 pub use endpoint::{Endpoint, EndpointError};
 pub use listener::{Accepted, Listener};
+pub use serial::{Parity, SerialPort, SerialPortError};
 pub use stream::Stream;
+pub use udp::dial_udp;

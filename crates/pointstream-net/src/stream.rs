@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 /// A connection, of whatever transport.
 ///
@@ -15,6 +15,9 @@ pub struct Stream(Inner);
 #[derive(Debug)]
 enum Inner {
     Tcp(TcpStream),
+    Udp(UdpSocket),
+    #[cfg(feature = "serial")]
+    Serial(serial2_tokio::SerialPort),
 }
 
 impl Stream {
@@ -22,10 +25,22 @@ impl Stream {
         Self(Inner::Tcp(stream))
     }
 
+    pub(crate) fn udp(socket: UdpSocket) -> Self {
+        Self(Inner::Udp(socket))
+    }
+
+    #[cfg(feature = "serial")]
+    pub(crate) fn serial(port: serial2_tokio::SerialPort) -> Self {
+        Self(Inner::Serial(port))
+    }
+
     /// The other end's socket address, where the transport has one and it is still connected.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
             Inner::Tcp(stream) => stream.peer_addr().ok(),
+            Inner::Udp(socket) => socket.peer_addr().ok(),
+            #[cfg(feature = "serial")]
+            Inner::Serial(_) => None,
         }
     }
 
@@ -33,6 +48,9 @@ impl Stream {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
             Inner::Tcp(stream) => stream.local_addr().ok(),
+            Inner::Udp(socket) => socket.local_addr().ok(),
+            #[cfg(feature = "serial")]
+            Inner::Serial(_) => None,
         }
     }
 }
@@ -45,6 +63,9 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Inner::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Inner::Udp(socket) => socket.poll_recv(cx, buf),
+            #[cfg(feature = "serial")]
+            Inner::Serial(port) => Pin::new(port).poll_read(cx, buf),
         }
     }
 }
@@ -57,6 +78,9 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Inner::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Inner::Udp(socket) => socket.poll_send(cx, buf),
+            #[cfg(feature = "serial")]
+            Inner::Serial(port) => Pin::new(port).poll_write(cx, buf),
         }
     }
 
@@ -67,24 +91,39 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Inner::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Inner::Udp(socket) => {
+                let first = bufs.iter().find(|buf| !buf.is_empty());
+                socket.poll_send(cx, first.map_or(&[], |buf| buf))
+            }
+            #[cfg(feature = "serial")]
+            Inner::Serial(port) => Pin::new(port).poll_write_vectored(cx, bufs),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match &self.0 {
             Inner::Tcp(stream) => stream.is_write_vectored(),
+            Inner::Udp(_) => false,
+            #[cfg(feature = "serial")]
+            Inner::Serial(port) => port.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Inner::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Inner::Udp(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "serial")]
+            Inner::Serial(port) => Pin::new(port).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Inner::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Inner::Udp(_) => Poll::Ready(Ok(())),
+            #[cfg(feature = "serial")]
+            Inner::Serial(port) => Pin::new(port).poll_shutdown(cx),
         }
     }
 }

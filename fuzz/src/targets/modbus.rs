@@ -1,9 +1,13 @@
 use core::iter::once;
+use core::time::Duration;
 
 use pointstream_modbus::data::Scalar;
 use pointstream_modbus::mbap::{ADU_LEN_MAX, Decoder, HEADER_LEN, Header, encode};
 use pointstream_modbus::pdu::{PDU_LEN_MAX, READ_BITS_MAX, READ_REGISTERS_MAX, Request, Response};
-use pointstream_modbus::{Address, FrameError};
+use pointstream_modbus::rtu::{self, Line, Responder, Session};
+use pointstream_modbus::session::Event;
+use pointstream_modbus::{Address, DataError, FrameError};
+use pointstream_time::Instant;
 
 use crate::split;
 
@@ -122,9 +126,10 @@ fn request(pdu: &[u8]) {
         Request::WriteRegisters { values, .. } => assert_eq!(values.iter().count(), values.len()),
         _ => {}
     }
-    // What is echoed answers a write.
-    if pdu.len() >= 5 && !matches!(request, Request::Read { .. }) {
-        let echo = Response::decode(&pdu[..5]).expect("an echo is a response");
+    // What is echoed answers a write: all of a mask, the head of what writes several.
+    if request.is_write() {
+        let len = if matches!(request, Request::MaskWrite { .. }) { 7 } else { 5 };
+        let echo = Response::decode(&pdu[..len]).expect("an echo is a response");
         assert_eq!(echo.check(request.shape()), Ok(()));
     }
 }
@@ -144,7 +149,72 @@ fn response(pdu: &[u8]) {
             assert!((1..=usize::from(READ_REGISTERS_MAX)).contains(&words.len()));
             assert_eq!(words.iter().count(), words.len());
         }
+        Response::DeviceId(id) => {
+            assert!(id.objects().map(|(_, text)| text.len() + 2).sum::<usize>() <= PDU_LEN_MAX);
+        }
         _ => {}
+    }
+}
+
+/// A line with a client and a server on it, in virtual time: whatever comes, each request has at most
+/// one end, a damaged frame is nobody's, and what is kept is bounded.
+///
+/// Each step is a byte for what happens, one for the milliseconds before it, one for a length, and so
+/// many bytes. Frames with the right check sum are made of such bytes, too, since blind luck rarely
+/// makes one.
+pub fn modbus_rtu(data: &[u8]) {
+    let line = Line::serial(9_600, 11);
+    let mut session = Session::new(Duration::from_secs(1), line);
+    let mut responder = Responder::new(line);
+    let mut now = Duration::ZERO;
+    let (mut asked, mut told, mut rest) = (0u32, 0u32, data);
+    while let [what, later, len, after @ ..] = rest {
+        now += Duration::from_millis((*later).into());
+        let at = Instant::from_origin(now);
+        let (bytes, after) = after.split_at(usize::from(*len).min(after.len()));
+        rest = after;
+        match what % 6 {
+            0 => {
+                if let Ok(request) = Request::decode(bytes) {
+                    asked += u32::from(session.request(what >> 4, &request).is_ok());
+                }
+            }
+            1 => session.handle_timeout(at),
+            2 => responder.handle_timeout(at, |unit| unit < 8),
+            3 => {
+                let mut frame = Vec::new();
+                let _ = rtu::encode(what >> 4, &mut frame, |out| {
+                    out.extend(bytes);
+                    Ok::<_, ()>(())
+                });
+                let sound = rtu::decode(&frame);
+                let len_ok = (rtu::ADU_LEN_MIN..=rtu::ADU_LEN_MAX).contains(&frame.len());
+                assert_eq!(sound, len_ok.then_some((what >> 4, bytes)));
+                session.handle_input(at, &frame);
+                responder.handle_input(at, &frame, |unit| unit < 8);
+            }
+            _ => {
+                session.handle_input(at, bytes);
+                responder.handle_input(at, bytes, |unit| unit < 8);
+            }
+        }
+        let mut out = Vec::new();
+        if session.poll_transmit(at, &mut out) {
+            let (_, pdu) = rtu::decode(&out).expect("what is sent is a frame");
+            assert!(Request::decode(pdu).is_ok());
+        }
+        if let Some((unit, pdu)) = responder.poll_request() {
+            assert!(unit < 8 && !pdu.is_empty() && pdu.len() <= PDU_LEN_MAX);
+            responder.answer(unit, &pdu);
+        }
+        responder.poll_transmit(at, &mut out);
+        while let Some(event) = session.poll_event() {
+            told += 1;
+            if let Event::Answer(_, answer) = event {
+                assert!(answer.response().is_ok(), "an answer is a response");
+            }
+        }
+        assert!(told <= asked, "{told} ends of {asked} requests");
     }
 }
 
@@ -165,8 +235,22 @@ pub fn modbus_address(data: &[u8]) {
         .chunks(2)
         .map(|pair| u16::from_be_bytes([pair[0], pair[pair.len() - 1]]))
         .collect();
-    let Ok(raw) = address.data.decode(&words) else {
-        return assert!(words.len() < usize::from(address.count()));
+    if address.is_text() {
+        let Ok(text) = address.data.decode_text(&words) else {
+            return assert!(words.len() < usize::from(address.count()));
+        };
+        let mut encoded = Vec::new();
+        // Latin-1 may be longer in UTF-8.
+        if address.data.encode_text(&text, &mut encoded).is_ok() {
+            assert_eq!(encoded.len(), usize::from(address.count()));
+            assert_eq!(address.data.decode_text(&encoded), Ok(text));
+        }
+        return;
+    }
+    let raw = match address.data.decode(&words) {
+        Ok(raw) => raw,
+        Err(DataError::Bcd(_)) => return,
+        Err(_) => return assert!(words.len() < usize::from(address.count())),
     };
     let encoded = address.data.encode(raw).expect("what was read can be written");
     assert_eq!(encoded.as_slice().len(), usize::from(address.count()));

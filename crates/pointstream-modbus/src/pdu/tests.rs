@@ -7,6 +7,67 @@ fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
 }
 
+/// The example of section 6.21: three objects, all that there is.
+const DEVICE_ID: &str = "2B 0E 01 01 00 00 03 00 16 436F6D70616E79206964656E74696669636174696F6E \
+    01 0D 50726F6475637420636F646520 02 05 56322E3131";
+
+#[test]
+fn an_identification_is_its_objects() {
+    let bytes = hex(DEVICE_ID);
+    let Ok(Response::DeviceId(id)) = Response::decode(&bytes) else { panic!("not one") };
+    let texts: Vec<_> = id.objects().map(|(n, text)| (n, str::from_utf8(text).unwrap())).collect();
+    let expected = [(0, "Company identification"), (1, "Product code "), (2, "V2.11")];
+    assert_eq!((texts.as_slice(), id.next(), id.conformity()), (&expected[..], None, 1));
+    let asked = Request::ReadDeviceId { access: IdAccess::Basic, object: 0 };
+    assert_eq!(Response::DeviceId(id).check(asked.shape()), Ok(()));
+    let other = Request::ReadDeviceId { access: IdAccess::Regular, object: 0 };
+    assert_eq!(Response::DeviceId(id).check(other.shape()), Err(PduError::Count));
+    for (text, error) in [
+        ("2B", PduError::Length),
+        ("2B 0D 01 00", PduError::Function(0x2b)),
+        ("2B 0E 01 01 00 00 01 00 02 41", PduError::Length),
+        ("2B 0E 01 01 00 00 02 00 01 41", PduError::Count),
+        ("2B 0E 07 01 00 00 01 00 01 41", PduError::Count),
+        ("2B 0E 01 01 01 00 01 00 01 41", PduError::Count),
+        ("2B 0E 01 01 00 00 00 00", PduError::Length),
+        ("16 0004 00F2", PduError::Length),
+        ("06 0004 00F2 0025", PduError::Length),
+    ] {
+        assert_eq!(Response::decode(&hex(text)), Err(error), "{text}");
+    }
+    assert!(DeviceId::new(IdAccess::Basic, 1, None, &[0; 246]).is_ok());
+    assert_eq!(DeviceId::new(IdAccess::Basic, 1, None, &[0; 248]), Err(PduError::Count));
+}
+
+#[test]
+fn masks_and_counts_of_the_new_functions_are_checked() {
+    let mask = Request::MaskWrite { address: 4, and: 0xf2, or: 0x25 }.shape();
+    let echo = |text: &str| Response::decode(&hex(text)).unwrap().check(mask);
+    assert_eq!(echo("16 0004 00F2 0025"), Ok(()));
+    assert_eq!(echo("16 0004 00F2 0024"), Err(PduError::Echo));
+    for (text, error) in [
+        ("16 0004 00F2", PduError::Length),
+        ("17 0000 007E 0000 0001 02 0000", PduError::Count),
+        ("17 0000 0000 0000 0001 02 0000", PduError::Count),
+        ("17 0000 0001 0000 0000 00", PduError::Count),
+        ("17 0000 0001 0000 0002 02 0000", PduError::Count),
+        ("17 FFFF 0002 0000 0001 02 0000", PduError::Range),
+        ("17 0000 0001 FFFF 0002 04 0000 0000", PduError::Range),
+        ("17 0000 0001 0000 0001 03 0000", PduError::Length),
+        ("2B 0E 01", PduError::Length),
+        ("2B 0E 05 00", PduError::Count),
+        ("2B 0D 01 00", PduError::Function(0x2b)),
+    ] {
+        assert_eq!(Request::decode(&hex(text)), Err(error), "{text}");
+    }
+    for (count, ok) in [(121, true), (122, false)] {
+        let bytes = vec![0; count * 2];
+        let values = Words::new(&bytes).unwrap();
+        let request = Request::ReadWriteRegisters { start: 0, count: 125, write_start: 0, values };
+        assert_eq!(request.encode(&mut Vec::new()).is_ok(), ok);
+    }
+}
+
 /// The examples of the Modbus Application Protocol V1.1b3, sections 6.1 to 6.12.
 #[test]
 fn the_requests_of_the_specification_go_both_ways() {
@@ -26,6 +87,17 @@ fn the_requests_of_the_specification_go_both_ways() {
             "10 0001 0002 04 000A 0102",
             Request::WriteRegisters { start: 1, values: Words::new(&[0, 10, 1, 2]).unwrap() },
         ),
+        ("16 0004 00F2 0025", Request::MaskWrite { address: 4, and: 0xf2, or: 0x25 }),
+        (
+            "17 0003 0006 000E 0003 06 00FF 00FF 00FF",
+            Request::ReadWriteRegisters {
+                start: 3,
+                count: 6,
+                write_start: 14,
+                values: Words::new(&[0, 255, 0, 255, 0, 255]).unwrap(),
+            },
+        ),
+        ("2B 0E 01 00", Request::ReadDeviceId { access: IdAccess::Basic, object: 0 }),
     ] {
         let bytes = hex(bytes);
         assert_eq!(Request::decode(&bytes), Ok(request));
@@ -51,7 +123,17 @@ fn the_responses_of_the_specification_go_both_ways() {
     let Ok(Response::Words { words, .. }) = Response::decode(&bytes) else { panic!("not words") };
     assert_eq!(words.iter().collect::<Vec<_>>(), [0x022b, 0, 0x64]);
 
-    for text in ["01 03 CD6B05", "03 06 022B 0000 0064", "05 00AC FF00", "10 0001 0002", "83 02"] {
+    for text in [
+        "01 03 CD6B05",
+        "03 06 022B 0000 0064",
+        "05 00AC FF00",
+        "10 0001 0002",
+        "83 02",
+        "16 0004 00F2 0025",
+        "17 0C 00FE 0ACD 0001 0003 000D 00FF",
+        DEVICE_ID,
+        "AB 01",
+    ] {
         let bytes = hex(text);
         let mut out = Vec::new();
         Response::decode(&bytes).unwrap().encode(&mut out).unwrap();
@@ -112,7 +194,7 @@ fn counts_at_and_beyond_the_limits() {
 fn bad_requests_say_which_exception_answers_them() {
     for (bytes, exception) in [
         ("", Exception::ILLEGAL_DATA_VALUE),
-        ("2B 0E 01 00", Exception::ILLEGAL_FUNCTION),
+        ("2B 0D 01 00", Exception::ILLEGAL_FUNCTION),
         ("83 00 00 00 01", Exception::ILLEGAL_FUNCTION),
         ("03 0000", Exception::ILLEGAL_DATA_VALUE),
         ("03 0000 0001 00", Exception::ILLEGAL_DATA_VALUE),

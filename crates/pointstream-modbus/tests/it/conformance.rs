@@ -2,6 +2,7 @@ use core::time::Duration;
 
 use pointstream_conn::{Binding, Write};
 use pointstream_modbus::data::Scalar;
+use pointstream_modbus::rtu::Line;
 use pointstream_modbus::{Config, Limits, Modbus, Registers, Server, Table};
 use pointstream_point::{Kind, PointKey, Value};
 use pointstream_test::conformance::{self, Points};
@@ -16,6 +17,15 @@ fn binding(slot: u32, kind: Kind, address: &str) -> Binding {
 
 #[tokio::test]
 async fn the_driver_conforms() {
+    conforms("modbus-tcp", |server| server).await;
+}
+
+#[tokio::test]
+async fn the_driver_conforms_with_rtu_frames() {
+    conforms("modbus-rtutcp", |server| server.with_line(Line::tunnel())).await;
+}
+
+async fn conforms(scheme: &str, framed: impl FnOnce(Server) -> Server) {
     let registers = Registers::new();
     for table in [Table::Holding, Table::Input, Table::Coil] {
         registers.define(1, table, 0, 20).unwrap();
@@ -24,7 +34,7 @@ async fn the_driver_conforms() {
     let server = Server::bind("127.0.0.1:0", Limits::default()).await.unwrap();
     let addr = server.local_addr().unwrap();
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(server.run(registers, std::future::pending()));
+    tasks.spawn(framed(server).run(registers, std::future::pending()));
     let readable = vec![
         binding(0, Kind::Number, "input:30001:f4"),
         binding(1, Kind::Number, "holding:40001:s2:/10"),
@@ -41,9 +51,9 @@ async fn the_driver_conforms() {
     ];
     let bad = binding(9, Kind::Number, "holding:30001");
     let points = Points::new(readable).with_writes(writes).with_bad(bad);
-    let config = serde_json::json!({"uri": format!("modbus-tcp://{addr}"), "unit": 1});
+    let config = serde_json::json!({"uri": format!("{scheme}://{addr}"), "unit": 1});
     let config: Config = serde_json::from_value(config).unwrap();
-    let make = || Modbus::new(config.clone());
+    let make = || Modbus::new(config.clone()).unwrap();
     let run = conformance::driver(make, &points);
     tokio::time::timeout(Duration::from_secs(60), run).await.unwrap();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pointstream_conn::{Binding, Context, Driver, Reading, Readings, Registry, Write};
 use pointstream_modbus::data::Scalar;
-use pointstream_modbus::{Config, Limits, Modbus, Registers, Server, Table, register};
+use pointstream_modbus::{Config, Limits, Modbus, Registers, Server, Table, Target, register};
 use pointstream_net::{Stream, dial};
 use pointstream_point::{Kind, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -83,7 +83,8 @@ async fn every_type_goes_through_driver_and_server_and_back() {
     ];
     let registers = plant();
     serving(&registers, Limits::default(), async |address| {
-        let mut driver = Modbus::new(Config::new(address.to_string().parse().unwrap(), 1));
+        let target: Target = format!("tcp://{address}").parse().unwrap();
+        let mut driver = Modbus::new(Config::new(target, 1)).unwrap();
         let mut into = Readings::new();
         let mut writes = Vec::new();
         let mut bindings = Vec::new();
@@ -139,7 +140,8 @@ async fn the_registered_kind_reads_what_the_configuration_names() {
 async fn a_server_that_comes_back_is_read_again_with_its_changed_values() {
     let registers = plant();
     let address = serving(&registers, Limits::default(), async |address| address).await;
-    let mut driver = Modbus::new(Config::new(address.to_string().parse().unwrap(), 1));
+    let target: Target = format!("tcp://{address}").parse().unwrap();
+    let mut driver = Modbus::new(Config::new(target, 1)).unwrap();
     let mut into = Readings::new();
     let mut binding = Binding::new(key(0), Kind::Number);
     binding.cur = Some("holding:40001".into());

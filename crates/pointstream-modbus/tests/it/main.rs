@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation of a test is its failure")]
 #![cfg(all(feature = "driver", feature = "server"))]
 
+mod bus;
 mod conformance;
 mod faults;
 mod loopback;

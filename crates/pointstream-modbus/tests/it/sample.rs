@@ -28,7 +28,7 @@ fn every_sample_of_the_page_configures_a_driver() {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect();
             let config: Config = own.try_into().unwrap();
-            let mut driver = Modbus::new(config);
+            let mut driver = Modbus::new(config).unwrap();
             let mut into = Readings::new();
             let points = connector.get("point").and_then(|points| points.as_array());
             for (slot, point) in (0..).zip(points.into_iter().flatten()) {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use pointstream_conn::{Binding, Driver, Reading, Readings};
-use pointstream_modbus::{Config, Dial, Modbus};
+use pointstream_modbus::{Config, Dial, Modbus, Target};
 use pointstream_point::{Kind, PointKey, Value};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
@@ -103,9 +103,9 @@ impl Client {
         points: &[(Kind, &str, &str)],
         configure: impl FnOnce(&mut Config),
     ) -> Self {
-        let mut config = Config::new("plc:502".parse().unwrap(), 1);
+        let mut config = Config::new("tcp://plc".parse::<Target>().unwrap(), 1);
         configure(&mut config);
-        let mut driver = Modbus::with_dial(config, network.clone());
+        let mut driver = Modbus::with_dial(config, network.clone()).unwrap();
         let mut into = Readings::new();
         let mut bindings = Vec::new();
         for (slot, &(kind, cur, write)) in (0..).zip(points) {

@@ -1,0 +1,5 @@
+//! `modbus_rtu` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointstream_fuzz::targets::modbus_rtu(data));
