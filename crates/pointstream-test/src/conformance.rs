@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use pointstream_conn::{Binding, Driver, OpError, Reading, Readings, Write};
 use pointstream_point::{Fault, PointKey, Value};
 
+mod shell;
+
 /// A driver's points for [`driver`], in front of a device that is well.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -68,6 +70,7 @@ pub async fn driver<D: Driver>(make: impl Fn() -> D, points: &Points) {
     for operation in ["open", "ping", "read", "write", "event"] {
         survives_cancellation(&make, points, operation).await;
     }
+    shell::recovers_under_the_shell(make(), points).await;
 }
 
 fn binds_good_points_and_faults_a_bad_one<D: Driver>(mut driver: D, points: &Points) {

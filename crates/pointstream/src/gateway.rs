@@ -1,5 +1,6 @@
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
+#[cfg(feature = "store")]
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -48,6 +49,7 @@ pub struct Gateway {
     /// The work of the store, which ends by itself with the last who keeps anything in it.
     storing: JoinSet<()>,
     clock: Clock,
+    #[cfg(feature = "store")]
     store: Option<PathBuf>,
     seed: Seed,
     last_shard: u32,
@@ -166,6 +168,7 @@ impl Gateway {
             services,
             storing: JoinSet::new(),
             clock,
+            #[cfg(feature = "store")]
             store: None,
             seed,
             last_shard: 0,
@@ -307,30 +310,37 @@ impl Gateway {
     }
 
     /// Opens the store at the first configuration that names one.
+    #[cfg(feature = "store")]
     fn open_store(&mut self, config: &Config) -> Result<(), ApplyError> {
         let Some(path) = &config.store else { return Ok(()) };
         if let Some(open) = &self.store {
-            let moved = || {
-                let (open, path) = (open.display(), path.display());
-                let text = format!("the store is {open} until the gateway ends, not {path}");
-                Err(ApplyError::Store(text))
-            };
-            return if open == path { Ok(()) } else { moved() };
+            if open == path {
+                return Ok(());
+            }
+            let (open, path) = (open.display(), path.display());
+            let text = format!("the store is {open} until the gateway ends, not {path}");
+            return Err(ApplyError::Store(text));
         }
-        #[cfg(feature = "store")]
+        let opened = keeper::open(path).map_err(|error| ApplyError::Store(error.to_string()))?;
+        let (keeper, kept, writer) = opened;
         {
-            let opened =
-                keeper::open(path).map_err(|error| ApplyError::Store(error.to_string()))?;
-            let (keeper, kept, writer) = opened;
             let mut state = self.shared.lock();
             (state.keeper, state.kept) = (keeper, kept);
-            drop(state);
-            self.storing.spawn(writer);
-            self.store = Some(path.clone());
-            Ok(())
         }
-        #[cfg(not(feature = "store"))]
-        Err(ApplyError::Store("this build has no store: leave it out of the configuration".into()))
+        self.storing.spawn(writer);
+        self.store = Some(path.clone());
+        Ok(())
+    }
+
+    /// Refuses a configuration that names a store.
+    #[cfg(not(feature = "store"))]
+    fn open_store(&self, config: &Config) -> Result<(), ApplyError> {
+        let none =
+            "this build has no store: build it with the feature store, or leave the store out";
+        match &config.store {
+            Some(_) => Err(ApplyError::Store(none.to_owned())),
+            None => Ok(()),
+        }
     }
 
     /// Lets the steady state begin after its time, once.

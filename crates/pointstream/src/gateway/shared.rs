@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use pointstream_conn::{Changes, Clock, ConnView, Follower, Handle, NamedTuning, PointDef};
 use pointstream_hub::Hub;
-use pointstream_point::{Cur, EnumDefs, Id, Now, PointKey, PointSpec, Tuning};
+use pointstream_point::{Cur, EnumDefs, Id, PointKey, PointSpec, Tuning};
 use pointstream_points::{Arrays, Points, Watches};
 use pointstream_time::Instant;
 use tokio::sync::Notify;
@@ -76,7 +76,8 @@ impl Shared {
     }
 
     /// The present.
-    pub(crate) fn now(&self) -> Now {
+    #[cfg(feature = "http")]
+    pub(crate) fn now(&self) -> pointstream_point::Now {
         self.clock.now()
     }
 
