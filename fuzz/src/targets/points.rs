@@ -75,7 +75,7 @@ static ENTRIES: LazyLock<Vec<Entry>> = LazyLock::new(|| {
         {
             spec.more.tags.set(name, tag);
         }
-        let key = points.insert(0, &id("ahu"), Arc::new(spec), Timestamp::UNIX_EPOCH);
+        let key = points.insert(0, Some(&id("ahu")), Arc::new(spec), Timestamp::UNIX_EPOCH);
         let key = key.expect("ids differ");
         let mut cur = Cur::default();
         (cur.status, cur.val) = (status, val);
