@@ -21,6 +21,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "modbus_mbap", run: targets::modbus_mbap, words: FRAMES },
     Target { name: "modbus_pdu", run: targets::modbus_pdu, words: FRAMES },
     Target { name: "modbus_rtu", run: targets::modbus_rtu, words: FRAMES },
+    Target { name: "net_ws_frames", run: targets::net_ws_frames, words: FRAMES },
     Target { name: "mqtt_packet", run: targets::mqtt_packet, words: MQTT },
     Target { name: "mqtt_session", run: targets::mqtt_session, words: MQTT },
     Target { name: "mqtt_topic", run: targets::mqtt_topic, words: TOPIC },
