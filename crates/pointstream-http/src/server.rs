@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
+use crate::direct::{self, Outcome, Writer};
 use crate::io::StallStream;
 use crate::metrics::increment;
 use crate::routes;
@@ -128,25 +130,65 @@ impl fmt::Debug for Server {
 async fn serve(
     app: Arc<App>,
     router: TowerToHyperService<Router>,
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     mut ending: watch::Receiver<bool>,
 ) {
     increment(&app.counters.opened);
     let _closed = Closed(Arc::clone(&app));
-    let limits = &app.options.limits;
     // A socket that its peer has reset meanwhile has no address: nobody is left to serve.
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
     let connection = Arc::new(Connection::new(local));
+    let Limits { head_bytes_max, head_timeout, .. } = app.options.limits;
+    // What is needed for a short time only is in boxes, so that a subscriber's task is small.
+    let mut read = Box::pin(direct::read(&mut stream, head_bytes_max, head_timeout));
+    let begun = tokio::select! {
+        biased;
+        _ = ending.changed() => return,
+        begun = &mut read => begun,
+    };
+    drop(read);
+    let Some(mut begun) = begun else { return };
+    if let Some(direct) = direct::open(&app, &begun, &connection) {
+        drop(begun);
+        let mut writer = Writer::new(stream, direct, Arc::clone(&app));
+        let result = loop {
+            tokio::select! {
+                // First, so that streams end because the server does and not with an error because
+                // their topics do.
+                biased;
+                _ = ending.changed(), if !connection.is_closing() => connection.close(),
+                result = poll_fn(|cx| writer.poll(cx)) => break result,
+            }
+        };
+        match writer.finish(&result) {
+            Outcome::Ended { rest, stream: open } if !connection.is_closing() => {
+                (stream, begun) = (open, rest);
+            }
+            _ => return,
+        }
+    }
+    let stream = StallStream::new(stream, begun.into(), Arc::clone(&app));
+    Box::pin(serve_any(app, router, stream, peer, connection, ending)).await;
+}
+
+/// Serves whatever a connection asks for.
+async fn serve_any(
+    app: Arc<App>,
+    router: TowerToHyperService<Router>,
+    stream: StallStream,
+    peer: SocketAddr,
+    connection: Arc<Connection>,
+    mut ending: watch::Receiver<bool>,
+) {
+    let limits = &app.options.limits;
     let service = ConnectionService { router, connection: Arc::clone(&connection) };
-    let io = TokioIo::new(StallStream::new(stream, Arc::clone(&app)));
-    let mut http = builder(limits).serve_connection(io, service);
+    let mut http = builder(limits).serve_connection(TokioIo::new(stream), service);
     let result = loop {
-        let finished = std::future::poll_fn(|cx| http.poll_without_shutdown(cx));
+        let finished = poll_fn(|cx| http.poll_without_shutdown(cx));
         tokio::select! {
-            // First, so that streams end because the server does and not with an error because
-            // their topics do.
+            // First, as above.
             biased;
             _ = ending.changed(), if !connection.is_closing() => {}
             result = finished => break result,
