@@ -21,6 +21,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "modbus_mbap", run: targets::modbus_mbap, words: FRAMES },
     Target { name: "modbus_pdu", run: targets::modbus_pdu, words: FRAMES },
     Target { name: "modbus_rtu", run: targets::modbus_rtu, words: FRAMES },
+    Target { name: "net_ws_frames", run: targets::net_ws_frames, words: FRAMES },
     Target { name: "patch_apply", run: targets::patch_apply, words: JSON },
     Target { name: "patch_diff", run: targets::patch_diff, words: JSON },
     Target { name: "points_filter", run: targets::points_filter, words: FILTER },

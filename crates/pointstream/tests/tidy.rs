@@ -95,6 +95,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("redb", "pointstream-store"),
     ("rustls", "pointstream-net"),
     ("tokio-rustls", "pointstream-net"),
+    ("tungstenite", "pointstream-net"),
 ];
 
 fn heavy_dependencies_have_one_owner(tree: &Tree) -> Vec<String> {
