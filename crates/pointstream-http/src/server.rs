@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use axum::Router;
@@ -111,6 +112,7 @@ impl Server {
             }
         }
         drop(listener);
+        app.end();
         // An error says that no connection is left to tell.
         let _ = ending.send(true);
         let drained = async { while tasks.join_next().await.map(on_done).is_some() {} };
@@ -153,15 +155,7 @@ async fn serve(
     if let Some(direct) = direct::open(&app, &begun, &connection) {
         drop(begun);
         let mut writer = Writer::new(stream, direct, Arc::clone(&app));
-        let result = loop {
-            tokio::select! {
-                // First, so that streams end because the server does and not with an error because
-                // their topics do.
-                biased;
-                _ = ending.changed(), if !connection.is_closing() => connection.close(),
-                result = poll_fn(|cx| writer.poll(cx)) => break result,
-            }
-        };
+        let result = write_all(&mut writer, &app, &connection, &mut ending).await;
         match writer.finish(&result) {
             Outcome::Ended { rest, stream: open } if !connection.is_closing() => {
                 (stream, begun) = (open, rest);
@@ -171,6 +165,35 @@ async fn serve(
     }
     let stream = StallStream::new(stream, begun.into(), Arc::clone(&app));
     Box::pin(serve_any(app, router, stream, peer, connection, ending)).await;
+}
+
+/// Writes a stream to its end, which comes at the latest when the server ends.
+///
+/// A subscriber is woken at each event, so that looking at the server's end must cost next to
+/// nothing: the channel is asked once, to be woken by it.
+async fn write_all(
+    writer: &mut Writer,
+    app: &App,
+    connection: &Connection,
+    ending: &mut watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut changed = pin!(ending.changed());
+    let mut waker: Option<Waker> = None;
+    poll_fn(|cx| {
+        // First, so that streams end because the server does and not with an error because their
+        // topics do.
+        if !connection.is_closing() {
+            let known = waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if app.is_ending() || !known && changed.as_mut().poll(cx).is_ready() {
+                connection.close();
+            }
+            if !known {
+                waker = Some(cx.waker().clone());
+            }
+        }
+        writer.poll(cx)
+    })
+    .await
 }
 
 /// Serves whatever a connection asks for.
@@ -188,7 +211,8 @@ async fn serve_any(
     let result = loop {
         let finished = poll_fn(|cx| http.poll_without_shutdown(cx));
         tokio::select! {
-            // First, as above.
+            // First, so that streams end because the server does and not with an error because
+            // their topics do.
             biased;
             _ = ending.changed(), if !connection.is_closing() => {}
             result = finished => break result,

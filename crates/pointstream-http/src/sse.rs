@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -75,9 +75,9 @@ impl Stream {
         connection: Option<Arc<Connection>>,
     ) -> Feed {
         let interval = jittered(self.app.options.heartbeat, &mut self.seed);
-        let heartbeat = Heartbeat { interval, wrote: self.app.started, sleep: None };
-        let Self { app, session, .. } = self;
-        Feed { opening: Some(opening.into()), subscription, heartbeat, connection, app, session }
+        let heartbeat = Heartbeat::new(interval, self.app.started);
+        let opening = Some(opening.into());
+        Feed { opening, subscription, heartbeat, connection, session: self.session }
     }
 }
 
@@ -141,7 +141,6 @@ pub(crate) struct Feed {
     subscription: Option<Subscription>,
     heartbeat: Heartbeat,
     connection: Option<Arc<Connection>>,
-    app: Arc<App>,
     session: Session,
 }
 
@@ -164,15 +163,13 @@ impl Feed {
                 self.give(text.into())
             }
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending if self.heartbeat.poll_due(cx, self.app.started) => {
-                self.give(Bytes::from_static(b":\n\n"))
-            }
+            Poll::Pending if self.heartbeat.poll_due(cx) => self.give(Bytes::from_static(b":\n\n")),
             Poll::Pending => Poll::Pending,
         }
     }
 
     fn give(&mut self, bytes: Bytes) -> Poll<Option<Bytes>> {
-        self.heartbeat.wrote = Instant::now();
+        self.heartbeat.on_write();
         Poll::Ready(Some(bytes))
     }
 
@@ -221,27 +218,49 @@ impl http_body::Body for FeedBody {
 /// A comment after a time without any write.
 struct Heartbeat {
     interval: Duration,
+    origin: Instant,
     wrote: Instant,
+    /// There was a write whose time is to be noted.
+    just_wrote: bool,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom `sleep` wakes.
+    waker: Option<Waker>,
 }
 
 impl Heartbeat {
+    const fn new(interval: Duration, origin: Instant) -> Self {
+        Self { interval, origin, wrote: origin, just_wrote: true, sleep: None, waker: None }
+    }
+
+    const fn on_write(&mut self) {
+        self.just_wrote = true;
+    }
+
     /// Whether it is time. The timer is moved only when it fires, not at each write; it fires on a
     /// grid that all streams share, so that one wake-up serves many.
-    fn poll_due(&mut self, cx: &mut Context<'_>, origin: Instant) -> bool {
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         if self.interval.is_zero() {
             return false;
         }
+        let now = Instant::now();
+        if std::mem::take(&mut self.just_wrote) {
+            self.wrote = now;
+        }
+        let known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if known && self.sleep.as_ref().is_some_and(|sleep| now < sleep.deadline()) {
+            return false;
+        }
+        self.waker = Some(cx.waker().clone());
         loop {
             let due = self.wrote + self.interval;
             let sleep = self.sleep.get_or_insert_with(|| {
-                Box::pin(tokio::time::sleep_until(on_grid(due, origin, self.interval)))
+                Box::pin(tokio::time::sleep_until(on_grid(due, self.origin, self.interval)))
             });
             if sleep.as_mut().poll(cx).is_pending() {
                 return false;
             }
             self.sleep = None;
-            if Instant::now() >= due {
+            if now >= due {
                 return true;
             }
         }

@@ -84,6 +84,22 @@ impl Batch {
         write(slices.get(..used).unwrap_or_default())
     }
 
+    /// What is left to write as one piece, if it fits into `buffer`: for a short batch, copying costs
+    /// less than handing its parts to the system.
+    pub(super) fn copy<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        let left = self.len - self.written;
+        let mut to = buffer.get_mut(..left)?;
+        let mut skip = self.written;
+        for part in self.chunks.iter().flat_map(Chunk::parts) {
+            let from = part.get(skip..).unwrap_or_default();
+            skip = skip.saturating_sub(part.len());
+            let (head, rest) = to.split_at_mut_checked(from.len())?;
+            head.copy_from_slice(from);
+            to = rest;
+        }
+        buffer.get(..left)
+    }
+
     /// Notes that `count` bytes more were written, and lets go of the chunks that are out.
     pub(super) fn on_written(&mut self, count: usize) {
         self.written += count;
@@ -139,6 +155,9 @@ mod tests {
             let mut out = Vec::new();
             while !batch.is_written() {
                 let rest = left(&batch);
+                let mut buffer = [0; 64];
+                assert_eq!(batch.copy(&mut buffer).unwrap(), rest);
+                assert!(batch.copy(&mut buffer[..rest.len() - 1]).is_none());
                 let taken = &rest[..step.min(rest.len())];
                 out.extend_from_slice(taken);
                 batch.on_written(taken.len());

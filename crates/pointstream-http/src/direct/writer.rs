@@ -87,7 +87,12 @@ impl Writer {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let stream = Pin::new(&mut self.stream);
-        match self.batch.write(|slices| stream.poll_write_vectored(cx, slices)) {
+        let mut buffer = [0; COPIED_BYTES_MAX];
+        let wrote = match self.batch.copy(&mut buffer) {
+            Some(bytes) => stream.poll_write(cx, bytes),
+            None => self.batch.write(|slices| stream.poll_write_vectored(cx, slices)),
+        };
+        match wrote {
             Poll::Ready(Ok(0)) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(count)) => {
                 self.stalled = None;
@@ -126,6 +131,9 @@ impl Writer {
         Ok(())
     }
 }
+
+/// Up to this length, a batch is copied together.
+const COPIED_BYTES_MAX: usize = 2 << 10;
 
 /// Ends a chunked body.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
