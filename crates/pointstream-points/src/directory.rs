@@ -1,9 +1,10 @@
-use core::ops::Bound;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use pointstream_point::{Cur, Effective, His, Id, PointKey, PointSpec, Tag, Value, Write};
+
+use crate::by_id::{ById, Place};
 
 /// All points, by id and by key.
 ///
@@ -11,12 +12,13 @@ use pointstream_point::{Cur, Effective, His, Id, PointKey, PointSpec, Tag, Value
 /// grows whenever a slot is used again, so that a key that someone kept never means another point.
 #[derive(Debug, Default)]
 pub struct Points {
-    by_id: BTreeMap<Id, PointKey>,
+    by_id: ById,
     shards: BTreeMap<u32, Shard>,
 }
 
 #[derive(Debug, Default)]
 struct Shard {
+    conn: Option<Arc<Id>>,
     slots: Vec<Slot>,
     free: Vec<u32>,
 }
@@ -33,8 +35,9 @@ struct Slot {
 pub struct Entry {
     /// What is configured.
     pub spec: Arc<PointSpec>,
-    /// The connector that it belongs to; none for a point that is written and read here alone.
-    pub conn: Option<Id>,
+    /// The connector that it belongs to, shared by its points; none for a point that is written
+    /// and read here alone.
+    pub conn: Option<Arc<Id>>,
     /// What it shows now.
     pub cur: Cur,
     /// What it shows of its writes, if it can be written.
@@ -93,7 +96,7 @@ impl Points {
 
     /// An empty directory.
     pub const fn new() -> Self {
-        Self { by_id: BTreeMap::new(), shards: BTreeMap::new() }
+        Self { by_id: ById::new(), shards: BTreeMap::new() }
     }
 
     /// Adds a point of the connector `conn`, or of none, whose shard this is, at the time `wall`.
@@ -104,48 +107,55 @@ impl Points {
         spec: Arc<PointSpec>,
         wall: Timestamp,
     ) -> Result<PointKey, InsertError> {
-        if let Some((_, entry)) = self.find(spec.id.as_str()) {
-            return Err(InsertError::Duplicate { id: spec.id.clone(), conn: entry.conn.clone() });
-        }
+        let at = match self.by_id.find(spec.id.as_str(), |place| self.id_of(place)) {
+            Err(at) => at,
+            Ok(at) => {
+                let entry = self.by_id.get(at).and_then(|place| self.at(place));
+                let conn = entry.and_then(|(_, entry)| entry.conn.as_deref().cloned());
+                return Err(InsertError::Duplicate { id: spec.id.clone(), conn });
+            }
+        };
         let slots = self.shards.entry(shard).or_default();
-        let at = match slots.free.pop() {
-            Some(at) => at,
+        if slots.conn.as_deref() != conn {
+            slots.conn = conn.cloned().map(Arc::new);
+        }
+        let index = match slots.free.pop() {
+            Some(index) => index,
             None if slots.slots.len() >= Self::SHARD_LEN_MAX => return Err(InsertError::Full),
             None => {
                 slots.slots.push(Slot::default());
                 u32::try_from(slots.slots.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        let slot = &mut slots.slots[at as usize];
+        let slot = &mut slots.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
-        let key = PointKey { shard, slot: at, generation: slot.generation };
-        self.by_id.insert(spec.id.clone(), key);
+        let key = PointKey { shard, slot: index, generation: slot.generation };
+        self.by_id.insert(at, Place { shard, slot: index });
         let mut cur = Cur::default();
         cur.ts = wall;
         let write = spec.is_writable().then(Box::default);
-        slot.entry = Some(Entry { spec, conn: conn.cloned(), cur, write, his: None });
+        slot.entry = Some(Entry { spec, conn: slots.conn.clone(), cur, write, his: None });
         Ok(key)
     }
 
     /// Removes a point and gives what it was.
     pub fn remove(&mut self, key: PointKey) -> Option<Entry> {
-        let shard = self.shards.get_mut(&key.shard)?;
-        let slot = shard.slots.get_mut(key.slot as usize)?;
-        if slot.generation != key.generation {
-            return None;
+        let id = self.get(key)?.spec.id.clone();
+        // While the point is still there, since the list looks ids up at the points.
+        if let Ok(at) = self.by_id.find(id.as_str(), |place| self.id_of(place)) {
+            self.by_id.remove(at);
         }
-        let entry = slot.entry.take()?;
+        let shard = self.shards.get_mut(&key.shard)?;
+        let entry = shard.slots.get_mut(key.slot as usize)?.entry.take()?;
         shard.free.push(key.slot);
-        self.by_id.remove(&entry.spec.id);
         Some(entry)
     }
 
     /// Forgets a shard with all its points. Its number must not be used again, since keys of its
     /// points might come up again too.
     pub fn remove_shard(&mut self, shard: u32) {
-        let slots = self.shards.remove(&shard).map(|shard| shard.slots).unwrap_or_default();
-        for entry in slots.into_iter().filter_map(|slot| slot.entry) {
-            self.by_id.remove(&entry.spec.id);
+        if self.shards.remove(&shard).is_some() {
+            self.by_id.remove_shard(shard);
         }
     }
 
@@ -198,15 +208,26 @@ impl Points {
 
     /// The point with this id.
     pub fn find(&self, id: &str) -> Option<(PointKey, &Entry)> {
-        let key = *self.by_id.get(id)?;
-        Some((key, self.get(key)?))
+        let at = self.by_id.find(id, |place| self.id_of(place)).ok()?;
+        self.at(self.by_id.get(at)?)
+    }
+
+    /// The point at a place.
+    fn at(&self, Place { shard, slot }: Place) -> Option<(PointKey, &Entry)> {
+        let place = self.shards.get(&shard)?.slots.get(slot as usize)?;
+        let key = PointKey { shard, slot, generation: place.generation };
+        Some((key, place.entry.as_ref()?))
+    }
+
+    /// The id of the point at a place that is listed, where there is one.
+    fn id_of(&self, place: Place) -> &str {
+        self.at(place).map_or("", |(_, entry)| entry.spec.id.as_str())
     }
 
     /// All points in the order of their ids, from the first one after `after`.
     pub fn iter_after(&self, after: Option<&str>) -> impl Iterator<Item = (PointKey, &Entry)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let range = self.by_id.range::<str, _>((from, Bound::Unbounded));
-        range.filter_map(|(_, &key)| Some((key, self.get(key)?)))
+        let places = self.by_id.iter_after(after, |place| self.id_of(place));
+        places.filter_map(|place| self.at(place))
     }
 
     /// All points of a shard.
@@ -225,7 +246,7 @@ impl Points {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.by_id.len() == 0
     }
 }
 

@@ -6,6 +6,7 @@
 //! [`Arrays`] are the priority arrays of those that can be written. [`Filter`] is Haystack's filter language over a point's tags.
 
 mod arrays;
+mod by_id;
 mod directory;
 mod filter;
 mod watch;

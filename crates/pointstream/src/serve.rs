@@ -209,7 +209,7 @@ fn view(entry: &Entry) -> PointView {
         view.write_err = err.map(str::to_owned);
     }
     view.his_status = his.as_ref().map(|his| his.status);
-    view.connector.clone_from(conn);
+    view.connector = conn.as_deref().cloned();
     view.tags = spec.more.tags.clone();
     view
 }

@@ -99,7 +99,7 @@ impl Shared {
         let differs = entry.cur.status == Status::Ok && !entry.cur.val.same(&effective.val);
         let again = written.level == effective.level && (failed || differs);
         let wanted = written.effective.is_some() || (again && effective.val != Value::Null);
-        let conn = entry.conn.as_ref().filter(|_| wanted && entry.spec.write.is_some());
+        let conn = entry.conn.as_deref().filter(|_| wanted && entry.spec.write.is_some());
         let handle = conn.and_then(|conn| state.conns.get(conn)).map(|conn| conn.handle.clone());
         let who = Arc::clone(&written.who);
         let send = handle.map(|handle| (handle, key, WriteInfo::new(effective, who)));
@@ -150,7 +150,7 @@ impl Shared {
                 let entry = state.points.get(*key)?;
                 let effective = state.arrays.effective(entry.spec.id.as_str());
                 entry.spec.write.as_ref().filter(|_| effective.val != Value::Null)?;
-                let conn = state.conns.get(entry.conn.as_ref()?)?;
+                let conn = state.conns.get(entry.conn.as_deref()?)?;
                 Some((conn.handle.clone(), *key, WriteInfo::first(effective)))
             };
             keys.iter().filter_map(first).collect()
