@@ -9,6 +9,7 @@
 mod api;
 mod faults;
 mod parser;
+mod publish;
 mod security;
 mod sse;
 mod support;
