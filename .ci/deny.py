@@ -10,7 +10,7 @@ is an error, so that no rule is written that nobody checks:
     [licenses]  allow, private.ignore
     [sources]   unknown-git, unknown-registry (only "deny")
     [bans]      multiple-versions, wildcards (only "deny"), allow-wildcard-paths,
-                skip = [{crate = "name@major", reason}], deny = [{crate, reason, wrappers}]
+                skip = [{crate = "name@1" or "name@0.2", reason}], deny = [{crate, reason, wrappers}]
 
 Prints what breaks a rule and exits 1. An exception that nothing needs any more is a break too.
 """
@@ -178,13 +178,20 @@ def versions(rules, used):
     skipped = {rule["crate"] for rule in rules["skip"]}
     needed = set()
     for crate, several in sorted(found.items()):
-        rest = {version for version in several if f"{crate}@{version.split('.')[0]}" not in skipped}
+        by_rule = {version: skipped & set(specs(crate, version)) for version in several}
+        rest = {version for version, rules_of_it in by_rule.items() if not rules_of_it}
         if len(several) > 1:
-            needed |= {f"{crate}@{version.split('.')[0]}" for version in several - rest}
+            needed |= set().union(*by_rule.values())
         if len(rest) > 1:
             yield f"{crate} is built in several versions: {', '.join(sorted(rest))}"
     for rule in sorted(skipped - needed):
         yield f"deny.toml: {rule} needs no exception any more"
+
+
+def specs(crate, version):
+    """What an exception may call this version: `name@1`, `name@1.2`, `name@1.2.3`."""
+    parts = version.split(".")
+    return [f"{crate}@{'.'.join(parts[:count])}" for count in range(1, len(parts) + 1)]
 
 
 def name(package):

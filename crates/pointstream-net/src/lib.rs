@@ -6,7 +6,8 @@
 //! needs no change in them.
 //!
 //! There are TCP streams, UDP sockets towards one peer ([`dial_udp`]) and, with the feature
-//! `serial`, serial ports ([`SerialPort`]). Nothing here makes or assumes a runtime, spawns a task
+//! `serial`, serial ports ([`SerialPort`]); with `tls` what is dialled and accepted can be secured
+//! (`dial_tls`, `ServerTls`), with `ws` it can speak WebSocket (the module `ws`). Nothing here makes or assumes a runtime, spawns a task
 //! or reads the environment.
 
 mod dial;
@@ -14,11 +15,17 @@ mod endpoint;
 mod listener;
 mod serial;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod udp;
+#[cfg(feature = "ws")]
+pub mod ws;
 
 pub use dial::dial;
 pub use endpoint::{Endpoint, EndpointError};
 pub use listener::{Accepted, Listener};
 pub use serial::{Parity, SerialPort, SerialPortError};
 pub use stream::Stream;
+#[cfg(feature = "tls")]
+pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, ServerTlsBuilder, TlsError, dial_tls};
 pub use udp::dial_udp;

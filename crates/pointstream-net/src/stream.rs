@@ -1,3 +1,4 @@
+use core::fmt;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::io::{self, IoSlice};
@@ -18,7 +19,17 @@ enum Inner {
     Udp(UdpSocket),
     #[cfg(feature = "serial")]
     Serial(serial2_tokio::SerialPort),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::TlsStream<Stream>>),
+    #[cfg(feature = "ws")]
+    Ws(Box<crate::ws::Bytes>),
+    Other(Box<dyn Io>),
 }
+
+/// What a stream of somebody else's making can do.
+trait Io: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin> Io for T {}
 
 impl Stream {
     pub(crate) fn tcp(stream: TcpStream) -> Self {
@@ -34,6 +45,32 @@ impl Stream {
         Self(Inner::Serial(port))
     }
 
+    /// A stream over something that was opened elsewhere, such as a connection that an HTTP server
+    /// handed over, or one end of a pipe in a test. Its addresses are not known.
+    pub fn other(io: impl AsyncRead + AsyncWrite + fmt::Debug + Send + Unpin + 'static) -> Self {
+        Self(Inner::Other(Box::new(io)))
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(stream: tokio_rustls::TlsStream<Self>) -> Self {
+        Self(Inner::Tls(Box::new(stream)))
+    }
+
+    #[cfg(feature = "ws")]
+    pub(crate) fn ws(stream: crate::ws::Bytes) -> Self {
+        Self(Inner::Ws(Box::new(stream)))
+    }
+
+    /// The application protocol that a TLS handshake agreed on (ALPN), if this stream is secured
+    /// and it did.
+    #[cfg(feature = "tls")]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Inner::Tls(stream) => stream.get_ref().1.alpn_protocol(),
+            _ => None,
+        }
+    }
+
     /// The other end's socket address, where the transport has one and it is still connected.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
@@ -41,6 +78,11 @@ impl Stream {
             Inner::Udp(socket) => socket.peer_addr().ok(),
             #[cfg(feature = "serial")]
             Inner::Serial(_) => None,
+            #[cfg(feature = "tls")]
+            Inner::Tls(stream) => stream.get_ref().0.peer_addr(),
+            #[cfg(feature = "ws")]
+            Inner::Ws(stream) => stream.get_ref().peer_addr(),
+            Inner::Other(_) => None,
         }
     }
 
@@ -51,6 +93,11 @@ impl Stream {
             Inner::Udp(socket) => socket.local_addr().ok(),
             #[cfg(feature = "serial")]
             Inner::Serial(_) => None,
+            #[cfg(feature = "tls")]
+            Inner::Tls(stream) => stream.get_ref().0.local_addr(),
+            #[cfg(feature = "ws")]
+            Inner::Ws(stream) => stream.get_ref().local_addr(),
+            Inner::Other(_) => None,
         }
     }
 }
@@ -66,6 +113,11 @@ impl AsyncRead for Stream {
             Inner::Udp(socket) => socket.poll_recv(cx, buf),
             #[cfg(feature = "serial")]
             Inner::Serial(port) => Pin::new(port).poll_read(cx, buf),
+            #[cfg(feature = "tls")]
+            Inner::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            #[cfg(feature = "ws")]
+            Inner::Ws(stream) => Pin::new(stream).poll_read(cx, buf),
+            Inner::Other(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -81,6 +133,11 @@ impl AsyncWrite for Stream {
             Inner::Udp(socket) => socket.poll_send(cx, buf),
             #[cfg(feature = "serial")]
             Inner::Serial(port) => Pin::new(port).poll_write(cx, buf),
+            #[cfg(feature = "tls")]
+            Inner::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            #[cfg(feature = "ws")]
+            Inner::Ws(stream) => Pin::new(stream).poll_write(cx, buf),
+            Inner::Other(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -97,6 +154,11 @@ impl AsyncWrite for Stream {
             }
             #[cfg(feature = "serial")]
             Inner::Serial(port) => Pin::new(port).poll_write_vectored(cx, bufs),
+            #[cfg(feature = "tls")]
+            Inner::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            #[cfg(feature = "ws")]
+            Inner::Ws(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Inner::Other(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -106,6 +168,11 @@ impl AsyncWrite for Stream {
             Inner::Udp(_) => false,
             #[cfg(feature = "serial")]
             Inner::Serial(port) => port.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Inner::Tls(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "ws")]
+            Inner::Ws(stream) => stream.is_write_vectored(),
+            Inner::Other(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -115,6 +182,11 @@ impl AsyncWrite for Stream {
             Inner::Udp(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "serial")]
             Inner::Serial(port) => Pin::new(port).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Inner::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            #[cfg(feature = "ws")]
+            Inner::Ws(stream) => Pin::new(stream).poll_flush(cx),
+            Inner::Other(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -124,6 +196,11 @@ impl AsyncWrite for Stream {
             Inner::Udp(_) => Poll::Ready(Ok(())),
             #[cfg(feature = "serial")]
             Inner::Serial(port) => Pin::new(port).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Inner::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(feature = "ws")]
+            Inner::Ws(stream) => Pin::new(stream).poll_shutdown(cx),
+            Inner::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -1,6 +1,11 @@
 //! Sockets on the loopback interface: each test waits for events, never for the clock.
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation of a test is its failure")]
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(feature = "ws")]
+mod ws;
+
 use std::io::ErrorKind;
 use std::time::Duration;
 
