@@ -98,7 +98,7 @@ mod tests {
         assert!(timers.poll_moved(timers.moves(), &cx).is_pending());
         assert_eq!(timers.set(&b, None, at(7)).len(), 0);
         assert_eq!(timers.set(&b, at(7), at(3)).len(), 1);
-        assert_eq!(timers.due(at(4).unwrap()), [b.clone()]);
+        assert_eq!(timers.due(at(4).unwrap()), std::slice::from_ref(&b));
         assert_eq!(timers.set(&b, at(3), None).len(), 0);
         assert_eq!(timers.next(), at(5));
     }
