@@ -2,7 +2,7 @@ use core::future::Future;
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{Fault, Kind, PointKey, PointSpec, Tags, Value};
+use pointstream_point::{Address, Fault, Kind, PointKey, PointSpec, Tags, Value};
 
 use crate::Readings;
 
@@ -190,9 +190,9 @@ pub struct Binding {
     /// The same for what is written.
     pub write_kind: Option<Kind>,
     /// The address of the current value, in the driver's syntax.
-    pub cur: Option<Box<str>>,
+    pub cur: Option<Address>,
     /// The address to write to, in the driver's syntax.
-    pub write: Option<Box<str>>,
+    pub write: Option<Address>,
 }
 
 impl Binding {

@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+mod address;
 mod convert;
 mod cur;
 pub mod duration;
@@ -33,6 +34,7 @@ mod unit;
 mod value;
 mod write;
 
+pub use address::Address;
 pub use convert::{
     Convert, ConvertCache, ConvertContext, ConvertError, ConvertFault, EnumDef, EnumDefs,
     EnumError, Expected,

@@ -295,7 +295,13 @@ mod tests {
         spec.more.tags.set("note", Tag::Value(Value::str("say \"hi\"")));
         let mut cur = Cur::default();
         (cur.status, cur.val) = (Status::Ok, Value::Number(21.5, spec.unit));
-        Entry { spec: Arc::new(spec), conn: "ahu".parse().ok(), cur, write: None, his: None }
+        Entry {
+            spec: Arc::new(spec),
+            conn: "ahu".parse().ok().map(Arc::new),
+            cur,
+            write: None,
+            his: None,
+        }
     }
 
     #[test]
