@@ -16,7 +16,7 @@ TARGET=${CARGO_TARGET_DIR:-target}
 WORK=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$WORK"' EXIT
 cargo build -q --release -p pointstream-examples --example gateway
-cargo build -q --release -p pointstream-benches --bin farm --bin subscribers
+cargo build -q --release -p pointstream-benches --bin farm --bin audience
 ulimit -n "$(ulimit -Hn)"
 
 config() { # DEVICES BLOCK_MAX [REGISTERS POLL_TIME TOPIC_PER_DEVICE]
@@ -46,7 +46,7 @@ measure() { # NAME DEVICES BLOCK_MAX [REGISTERS POLL_TIME CHANGING PERIOD_MS SUB
     local gateway=$! before after
     until ADDR=$(sed -n 's,^Console  http://\(.*\)/$,\1,p' "$WORK/out") && [ -n "$ADDR" ]; do sleep 0.1; done
     if [ -n "${8:-}" ]; then
-        "$TARGET/release/subscribers" "$ADDR" "$8" $(seq -f 'd%g' 0 $(($2 - 1))) &
+        "$TARGET/release/audience" "$ADDR" "$8" $(seq -f 'd%g' 0 $(($2 - 1))) &
         subscribers=$!
     fi
     sleep 5
