@@ -10,6 +10,7 @@ mod api;
 mod direct;
 mod faults;
 mod parser;
+mod publish;
 mod security;
 mod sse;
 mod support;
