@@ -48,8 +48,8 @@ mod sse;
 mod state;
 
 pub use admin::{
-    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
-    QueryError, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
+    PointsQuery, QueryError, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;

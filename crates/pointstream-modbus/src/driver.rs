@@ -13,9 +13,9 @@ use std::io;
 use std::sync::Arc;
 
 use pointstream_conn::{
-    Binding, Context, Driver, Features, OpError, Readings, Registry, Request as Fetch, Write,
+    Binding, Context, Driver, Features, Learn, OpError, Readings, Registry, Request as Fetch, Write,
 };
-use pointstream_point::{Fault, PointKey, Tags};
+use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tags};
 
 pub use learn::Found;
 pub use link::{Trace, Traced};
@@ -263,7 +263,11 @@ impl<D: Dial> Drop for Modbus<D> {
 
 impl<D: Dial> Driver for Modbus<D> {
     fn features(&self) -> Features {
-        Features::NONE.with_poll().with_write()
+        let features = Features::NONE.with_poll().with_write();
+        match self.points.map() {
+            Some(_) => features.with_learn(Learn::Offline),
+            None => features,
+        }
     }
 
     /// Connects, and asks for a sign of life: a connection that a device accepts and never serves
@@ -332,6 +336,18 @@ impl<D: Dial> Driver for Modbus<D> {
             self.read_request(request, into).await?;
         }
         Ok(())
+    }
+
+    /// The registers of the register map, all in one place.
+    async fn learn(&mut self, at: Option<&LearnPath>) -> Result<Vec<LearnRow>, OpError> {
+        match (self.points.map(), at) {
+            (Some(map), None) => Ok(learn::rows(map)),
+            (None, _) => Err(OpError::Refused(Fault::unsupported("learning"))),
+            (_, Some(at)) => {
+                let text = format_args!("a register map has no places, so none {:?}", at.as_str());
+                Err(OpError::Refused(permanent(text)))
+            }
+        }
     }
 
     async fn write(&mut self, writes: &[Write], into: &mut Readings) -> Result<(), OpError> {

@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod connectors;
 mod faults;
 mod parser;
 mod security;

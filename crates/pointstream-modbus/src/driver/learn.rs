@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use pointstream_point::Fault;
+use pointstream_point::{Fault, Kind, LearnRow, Tag, Unit};
 
 use crate::block::Span;
 use crate::driver::bus::Purpose;
@@ -10,7 +10,7 @@ use crate::driver::failure::Failure;
 use crate::driver::wire::Dial;
 use crate::driver::{Modbus, read_of};
 use crate::error::AnswerError;
-use crate::map::RegisterMap;
+use crate::map::{Access, Register, RegisterMap};
 use crate::pdu::{IdAccess, Request, Response};
 use crate::table::Table;
 
@@ -24,6 +24,34 @@ pub struct Found {
     pub start: u16,
     /// The register, or 0 or 1 for a bit.
     pub value: u16,
+}
+
+/// The registers of a map as points. A point is addressed by the name of its register.
+pub(super) fn rows(map: &RegisterMap) -> Vec<LearnRow> {
+    map.registers().iter().map(row).collect()
+}
+
+fn row(register: &Register) -> LearnRow {
+    let kind = match &register.address {
+        address if address.is_bool() => Kind::Bool,
+        address if address.is_text() => Kind::Str,
+        _ => Kind::Number,
+    };
+    let mut row = LearnRow::new(&*register.dis);
+    row.kind = Some(kind);
+    if register.access != Access::Write {
+        row.cur = Some((&*register.name).into());
+    }
+    if register.access != Access::Read {
+        row.write = Some((&*register.name).into());
+    }
+    row.unit = register.unit.as_deref().and_then(|unit| Unit::parse(unit).ok());
+    // Markers alone are names between spaces; a map's other tags are for whoever reads the map.
+    let tags = register.tags.as_deref().unwrap_or_default().split_ascii_whitespace();
+    for name in tags.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
+        row.tags.set(name, Tag::Marker);
+    }
+    row
 }
 
 /// A device says that there is more, again and again: after so many answers it is not believed.
