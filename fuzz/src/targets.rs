@@ -1,11 +1,13 @@
 //! The targets: each takes any bytes and panics where something is wrong.
 
 mod modbus;
+mod mqtt;
 mod net;
 mod patch;
 mod points;
 
 pub use modbus::{modbus_address, modbus_mbap, modbus_pdu, modbus_rtu};
 pub use net::net_ws_frames;
+pub use mqtt::{mqtt_packet, mqtt_session, mqtt_topic};
 pub use patch::{patch_apply, patch_diff};
 pub use points::points_filter;

@@ -61,8 +61,8 @@ pub trait Driver: Send + 'static {
         vec![Request::new(points, 0)]
     }
 
-    /// Reads the points of one request (or of several, where the driver said that it pipelines)
-    /// and puts each outcome into `into`.
+    /// Reads the points of one request, or of up to [`Features::window`] of them, and puts each
+    /// outcome into `into`.
     fn read(
         &mut self,
         requests: &[Request],
@@ -147,6 +147,10 @@ pub struct Features {
     pub manual: Option<Duration>,
     /// [`Driver::learn`] works, and this is what it needs.
     pub learn: Option<Learn>,
+    /// How many requests of a plan [`Driver::read`] takes at a time, for a driver that has them in
+    /// flight together; 0 is as good as 1. A write waits for a window to end, and the time limit of
+    /// an operation holds for all of it.
+    pub window: usize,
 }
 
 /// What looking into a device's tree needs.
@@ -162,7 +166,7 @@ pub enum Learn {
 impl Features {
     /// Nothing beyond open, close and ping.
     pub const NONE: Self =
-        Self { poll: false, watch: false, write: false, manual: None, learn: None };
+        Self { poll: false, watch: false, write: false, manual: None, learn: None, window: 1 };
 
     /// These features and polling.
     #[must_use]
@@ -189,6 +193,13 @@ impl Features {
     #[must_use]
     pub const fn with_learn(mut self, needs: Learn) -> Self {
         self.learn = Some(needs);
+        self
+    }
+
+    /// These features, with so many requests at a time.
+    #[must_use]
+    pub const fn with_window(mut self, requests: usize) -> Self {
+        self.window = requests;
         self
     }
 

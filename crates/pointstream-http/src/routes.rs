@@ -1,7 +1,7 @@
 mod connectors;
 mod points;
 mod service;
-mod topics;
+pub(crate) mod topics;
 
 use std::future::ready;
 use std::sync::Arc;

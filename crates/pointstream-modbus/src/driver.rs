@@ -263,11 +263,10 @@ impl<D: Dial> Drop for Modbus<D> {
 
 impl<D: Dial> Driver for Modbus<D> {
     fn features(&self) -> Features {
-        let features = Features::NONE.with_poll().with_write();
-        match self.points.map() {
-            Some(_) => features.with_learn(Learn::Offline),
-            None => features,
-        }
+        // A pause between requests leaves no two of them in flight.
+        let window = if self.config.request_delay.is_zero() { self.window() } else { 1 };
+        let learn = if self.points.map().is_some() { Learn::Offline } else { Learn::Session };
+        Features::NONE.with_poll().with_write().with_window(window).with_learn(learn)
     }
 
     /// Connects, and asks for a sign of life: a connection that a device accepts and never serves
@@ -329,7 +328,7 @@ impl<D: Dial> Driver for Modbus<D> {
     }
 
     async fn read(&mut self, requests: &[Fetch], into: &mut Readings) -> Result<(), OpError> {
-        if requests.len() > 1 && self.window() > 1 && self.config.request_delay.is_zero() {
+        if requests.len() > 1 && self.features().window > 1 {
             return self.read_window(requests, into).await;
         }
         for request in requests {
@@ -338,16 +337,11 @@ impl<D: Dial> Driver for Modbus<D> {
         Ok(())
     }
 
-    /// The registers of the register map, all in one place.
+    /// The registers of the map, for which nothing is asked of the device; where there is no map, the
+    /// ranges that can be scanned. A range such as `holding:#0-999` is scanned, for which the
+    /// session must be open.
     async fn learn(&mut self, at: Option<&LearnPath>) -> Result<Vec<LearnRow>, OpError> {
-        match (self.points.map(), at) {
-            (Some(map), None) => Ok(learn::rows(map)),
-            (None, _) => Err(OpError::Refused(Fault::unsupported("learning"))),
-            (_, Some(at)) => {
-                let text = format_args!("a register map has no places, so none {:?}", at.as_str());
-                Err(OpError::Refused(permanent(text)))
-            }
-        }
+        self.rows(at.map(LearnPath::as_str)).await
     }
 
     async fn write(&mut self, writes: &[Write], into: &mut Readings) -> Result<(), OpError> {

@@ -5,7 +5,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Kind, Tags, Unit};
+use crate::{Address, Kind, Tags, Unit, Value};
 
 /// A place in a device's tree: what a row of the level above says leads there. Only the driver
 /// that made it reads it.
@@ -94,6 +94,9 @@ pub struct LearnRow {
     /// The unit of its numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<Unit>,
+    /// What it held when it was looked at, where that costs nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub val: Option<Value>,
     /// Everything else that is known about it, by the names of Haystack: `enum`,
     /// `hisInterpolate`, markers.
     #[serde(skip_serializing_if = "Tags::is_empty")]

@@ -8,6 +8,7 @@
 
 mod api;
 mod connectors;
+mod direct;
 mod faults;
 mod parser;
 mod security;

@@ -2,13 +2,14 @@
 
 use core::ops::Range;
 
-use pointstream_point::{Fault, Kind, LearnRow, Tag, Unit};
+use pointstream_conn::OpError;
+use pointstream_point::{Fault, FaultKind, Kind, LearnRow, Tag, Unit, Value};
 
 use crate::block::Span;
 use crate::driver::bus::Purpose;
 use crate::driver::failure::Failure;
 use crate::driver::wire::Dial;
-use crate::driver::{Modbus, read_of};
+use crate::driver::{Modbus, permanent, read_of};
 use crate::error::AnswerError;
 use crate::map::{Access, Register, RegisterMap};
 use crate::pdu::{IdAccess, Request, Response};
@@ -26,33 +27,8 @@ pub struct Found {
     pub value: u16,
 }
 
-/// The registers of a map as points. A point is addressed by the name of its register.
-pub(super) fn rows(map: &RegisterMap) -> Vec<LearnRow> {
-    map.registers().iter().map(row).collect()
-}
-
-fn row(register: &Register) -> LearnRow {
-    let kind = match &register.address {
-        address if address.is_bool() => Kind::Bool,
-        address if address.is_text() => Kind::Str,
-        _ => Kind::Number,
-    };
-    let mut row = LearnRow::new(&*register.dis);
-    row.kind = Some(kind);
-    if register.access != Access::Write {
-        row.cur = Some((&*register.name).into());
-    }
-    if register.access != Access::Read {
-        row.write = Some((&*register.name).into());
-    }
-    row.unit = register.unit.as_deref().and_then(|unit| Unit::parse(unit).ok());
-    // Markers alone are names between spaces; a map's other tags are for whoever reads the map.
-    let tags = register.tags.as_deref().unwrap_or_default().split_ascii_whitespace();
-    for name in tags.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
-        row.tags.set(name, Tag::Marker);
-    }
-    row
-}
+/// How many registers or bits one step of learning asks for.
+const LEARN_LEN: u32 = 1000;
 
 /// A device says that there is more, again and again: after so many answers it is not believed.
 const ID_ANSWERS_MAX: usize = 64;
@@ -135,6 +111,33 @@ impl<D: Dial> Modbus<D> {
         }
     }
 
+    /// What is at the root or in a range.
+    pub(super) async fn rows(&mut self, at: Option<&str>) -> Result<Vec<LearnRow>, OpError> {
+        let Some(at) = at else {
+            return Ok(match self.register_map() {
+                Some(map) => map.registers().iter().map(of_map).collect(),
+                None => Table::ALL.into_iter().map(|table| of_range(table, 0)).collect(),
+            });
+        };
+        let (table, range) = parse_range(at).ok_or_else(|| {
+            let text = format_args!("no range to learn: {at:?}; one is holding:#0-999");
+            OpError::Refused(permanent(text))
+        })?;
+        let found = match self.scan(table, range.clone()).await {
+            Ok(found) => found,
+            Err(fault) if fault.kind() == FaultKind::Down => {
+                self.leave();
+                return Err(OpError::Session(fault));
+            }
+            Err(fault) => return Err(OpError::Refused(fault)),
+        };
+        let mut rows: Vec<_> = found.iter().map(of_found).collect();
+        if range.end < 0x1_0000 {
+            rows.push(of_range(table, range.end));
+        }
+        Ok(rows)
+    }
+
     async fn look(&mut self, span: Span, found: &mut Vec<Found>) -> Result<(), Failure> {
         let answer = self.transact(Purpose::Read, &read_of(span)).await?;
         let values: Vec<u16> = match answer.response().map_err(AnswerError::Pdu)? {
@@ -146,4 +149,55 @@ impl<D: Dial> Modbus<D> {
         found.extend((span.start..=u16::MAX).zip(values).take(usize::from(span.count)).map(of));
         Ok(())
     }
+}
+
+/// `table:#first-last`, of at most [`LEARN_LEN`] registers or bits.
+fn parse_range(text: &str) -> Option<(Table, Range<u32>)> {
+    let (word, numbers) = text.trim().split_once(":#")?;
+    let table = Table::ALL.into_iter().find(|table| table.as_str() == word)?;
+    let (first, last) = numbers.split_once('-')?;
+    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+    let range = u32::from(first)..u32::from(last) + 1;
+    (!range.is_empty() && range.end - range.start <= LEARN_LEN).then_some((table, range))
+}
+
+fn of_range(table: Table, start: u32) -> LearnRow {
+    let last = (start + LEARN_LEN).min(0x1_0000) - 1;
+    let row = LearnRow::new(format!("{table} #{start} to #{last}"));
+    row.with_learn(format!("{table}:#{start}-{last}"))
+}
+
+fn of_found(found: &Found) -> LearnRow {
+    let (table, start) = (found.table, found.start);
+    let address = format!("{table}:#{start}");
+    let mut row = LearnRow::new(format!("{table} {}", table.number(start)));
+    row.kind = Some(if table.is_bits() { Kind::Bool } else { Kind::Number });
+    row.val = Some(match table.is_bits() {
+        true => Value::Bool(found.value != 0),
+        false => Value::number(f64::from(found.value)),
+    });
+    row.write = table.is_writable().then(|| address.as_str().into());
+    row.cur = Some(address.into());
+    row
+}
+
+/// A register of the map, whose name is its address.
+fn of_map(register: &Register) -> LearnRow {
+    let (address, access) = (&register.address, register.access);
+    let name = || Some((&*register.name).into());
+    let mut row = LearnRow::new(&*register.dis);
+    row.cur = name().filter(|_| access != Access::Write);
+    row.write = name().filter(|_| access != Access::Read && address.table.is_writable());
+    row.kind = Some(match address {
+        address if address.is_bool() => Kind::Bool,
+        address if address.is_text() => Kind::Str,
+        _ => Kind::Number,
+    });
+    row.unit = register.unit.as_deref().and_then(|unit| Unit::parse(unit).ok());
+    // Markers alone are names between spaces; the map's other tags are for whoever reads the map.
+    let tags = register.tags.as_deref().unwrap_or_default().split_ascii_whitespace();
+    for name in tags.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
+        row.tags.set(name, Tag::Marker);
+    }
+    row
 }
