@@ -5,9 +5,11 @@ mod mqtt;
 mod net;
 mod patch;
 mod points;
+mod sparkplug;
 
 pub use modbus::{modbus_address, modbus_mbap, modbus_pdu, modbus_rtu};
-pub use net::net_ws_frames;
 pub use mqtt::{mqtt_packet, mqtt_session, mqtt_topic};
+pub use net::net_ws_frames;
 pub use patch::{patch_apply, patch_diff};
 pub use points::points_filter;
+pub use sparkplug::{sparkplug_machines, sparkplug_payload};
