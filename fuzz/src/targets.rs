@@ -1,10 +1,12 @@
 //! The targets: each takes any bytes and panics where something is wrong.
 
+mod iotmp;
 mod modbus;
 mod net;
 mod patch;
 mod points;
 
+pub use iotmp::{iotmp_decode, iotmp_mux, iotmp_session};
 pub use modbus::{modbus_address, modbus_mbap, modbus_pdu, modbus_rtu};
 pub use net::net_ws_frames;
 pub use patch::{patch_apply, patch_diff};

@@ -27,10 +27,14 @@ mod error;
 pub mod frame;
 #[cfg(feature = "tokio")]
 pub mod io;
+#[cfg(feature = "json")]
+mod json;
 mod message;
 pub mod mux;
 mod payload;
 mod pson;
+#[cfg(feature = "serde")]
+mod serial;
 pub mod session;
 mod tree;
 mod value;
@@ -42,5 +46,7 @@ pub use error::{DecodeError, EncodeError, Malformed};
 pub use message::{Draft, Message, MessageType, Resource};
 pub use payload::Payload;
 pub use pson::{DEPTH_MAX, Rules, TextRule, Version};
+#[cfg(feature = "serde")]
+pub use serial::SerdeError;
 pub use tree::Tree;
 pub use value::{Array, Entries, Items, Map, Text, Value};
