@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use serde_json::{Map, Number, Value as Json};
 
 use crate::encode::{Encode, Encoder};
+use crate::text::{hex, name_of};
 use crate::value::Value;
 
 impl Value<'_> {
@@ -70,21 +71,6 @@ impl Encode for Json {
 /// The only name in an object that stands for bytes.
 const BYTES: &str = "_bytes";
 
-const fn name_of(number: f64) -> &'static str {
-    if number.is_nan() {
-        "NaN"
-    } else if number > 0.0 {
-        "Infinity"
-    } else {
-        "-Infinity"
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
 /// The bytes that an object stands for.
 fn bytes(map: &Map<String, Json>) -> Option<Vec<u8>> {
     let digits = map.get(BYTES).filter(|_| map.len() == 1)?.as_str()?.as_bytes();
@@ -105,7 +91,6 @@ fn bytes(map: &Map<String, Json>) -> Option<Vec<u8>> {
 mod tests {
     use serde_json::json;
 
-    use super::*;
     use crate::{Payload, Tree};
 
     #[test]

@@ -11,7 +11,9 @@
 //!   Which field stands where, and which version its value has, is hidden behind it.
 //! - [`session::Session`] is one side of a connection, told the time and given bytes.
 //! - [`mux::Mux`] serves many sinks of a resource from as few streams as the device can bear.
-//! - Feature `tokio`: `io::Connection` is a session on a socket.
+//! - Feature `tokio`: `io::Connection` is a session on a socket; `server::Server` serves devices. With
+//!   `tls` and `ws` they speak TLS and WebSocket too.
+//! - Features `serde` and `json`: values from and to types of serde, and JSON.
 //!
 //! `docs/wire/iotmp.md` describes the protocol as it is implemented here.
 
@@ -35,7 +37,11 @@ mod payload;
 mod pson;
 #[cfg(feature = "serde")]
 mod serial;
+#[cfg(feature = "tokio")]
+pub mod server;
 pub mod session;
+#[cfg(any(feature = "json", feature = "serde"))]
+mod text;
 mod tree;
 mod value;
 pub mod varint;

@@ -9,6 +9,7 @@ use serde::{Serialize, forward_to_deserialize_any, ser};
 
 use crate::error::EncodeError;
 use crate::payload::Payload;
+use crate::text;
 use crate::value::{Map, Text, Value};
 
 mod tree;
@@ -67,8 +68,15 @@ impl Serialize for Payload {
 }
 
 impl Serialize for Value<'_> {
+    /// Where people read it, bytes and numbers that are none are written as in JSON.
     fn serialize<S: ser::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         match *self {
+            Self::Bytes(bytes) if to.is_human_readable() => {
+                to.collect_map([("_bytes", text::hex(bytes))])
+            }
+            Self::Float(number) if to.is_human_readable() && !number.is_finite() => {
+                to.serialize_str(text::name_of(number))
+            }
             Self::Null | Self::Unset => to.serialize_unit(),
             Self::Bool(truth) => to.serialize_bool(truth),
             Self::Unsigned(number) => to.serialize_u64(number),
@@ -158,6 +166,10 @@ impl<'de> Deserializer<'de> for Key<'de> {
 
 impl<'de> Deserializer<'de> for Value<'de> {
     type Error = SerdeError;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
 
     /// Recurses as deep as the value nests, which is bounded by its decoding.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, SerdeError> {

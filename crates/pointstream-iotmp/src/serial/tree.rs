@@ -61,6 +61,10 @@ impl Serializer for TreeSerializer {
     type SerializeStruct = Filling<Named>;
     type SerializeStructVariant = Filling<Named>;
 
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
     fn serialize_bool(self, truth: bool) -> Result<Tree, SerdeError> {
         Ok(Tree::Bool(truth))
     }
