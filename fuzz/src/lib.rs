@@ -25,6 +25,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "modbus_pdu", run: targets::modbus_pdu, words: FRAMES },
     Target { name: "modbus_rtu", run: targets::modbus_rtu, words: FRAMES },
     Target { name: "net_ws_frames", run: targets::net_ws_frames, words: FRAMES },
+    Target { name: "mqtt_packet", run: targets::mqtt_packet, words: MQTT },
+    Target { name: "mqtt_session", run: targets::mqtt_session, words: MQTT },
+    Target { name: "mqtt_topic", run: targets::mqtt_topic, words: TOPIC },
     Target { name: "patch_apply", run: targets::patch_apply, words: JSON },
     Target { name: "patch_diff", run: targets::patch_diff, words: JSON },
     Target { name: "points_filter", run: targets::points_filter, words: FILTER },
@@ -120,6 +123,29 @@ const IOTMP: &[&[u8]] = &[
     b"\xc0",
     b"\x62",
 ];
+
+const MQTT: &[&[u8]] = &[
+    b"\x20\x02\x01\0",
+    b"\x30\x05\0\x03a/b",
+    b"\x32\x08\0\x03a/b\0\x01x",
+    b"\x3a\x08\0\x03a/b\0\x01x",
+    b"\x34\x08\0\x03a/b\0\x02x",
+    b"\x40\x02\0\x01",
+    b"\x40\x02\0\x02",
+    b"\x50\x02\0\x03",
+    b"\x62\x02\0\x02",
+    b"\x70\x02\0\x03",
+    b"\x90\x03\0\x01\x02",
+    b"\xb0\x02\0\x01",
+    b"\xd0\0",
+    b"\xe0\0",
+    b"\x30\xff\x03\0\x03a/b",
+    b"\x23\0\x01",
+    b"\x26\0\x01a\0\x01b",
+    b"\0\x04MQTT",
+];
+
+const TOPIC: &[&[u8]] = &[b"#", b"+", b"/", b"/#", b"+/", b"$", b"$share/", b"$SYS/", b"a", b"\0"];
 
 const FRAMES: &[&[u8]] = &[
     b"\0\0",

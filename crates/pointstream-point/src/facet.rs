@@ -1,10 +1,9 @@
 //! What is wrong with the configuration of a point, facet by facet.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
 
-use crate::{ConvertCache, Fault, Id, Kind, PointSpec, Tag, Tags, Unit, Value};
+use crate::{Address, ConvertCache, Fault, Id, Kind, PointSpec, Tag, Tags, Unit, Value};
 
 /// A side of a point that has an address of its own.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -133,7 +132,7 @@ impl<'a> TagCheck<'a> {
             Some(Tag::Value(Value::Str(text))) => Some(&**text),
             _ => None,
         };
-        let address = |facet: Facet| text(&self.address_tag(facet)).map(Box::<str>::from);
+        let address = |facet: Facet| text(&self.address_tag(facet)).map(Address::from);
         let number = |name: &str| match tags.get(name) {
             Some(Tag::Value(Value::Number(number, _))) => Some(*number),
             _ => None,

@@ -14,6 +14,7 @@
 
 extern crate alloc;
 
+mod address;
 mod convert;
 mod cur;
 pub mod duration;
@@ -28,11 +29,13 @@ mod priority;
 mod spec;
 mod status;
 mod tags;
+mod text;
 mod tuning;
 mod unit;
 mod value;
 mod write;
 
+pub use address::Address;
 pub use convert::{
     Convert, ConvertCache, ConvertContext, ConvertError, ConvertFault, EnumDef, EnumDefs,
     EnumError, Expected,
@@ -51,6 +54,7 @@ pub use priority::{
 pub use spec::{More, PointMore, PointSpec, RangeError};
 pub use status::{Status, UnknownStatus};
 pub use tags::{Tag, Tags};
+pub use text::Str;
 pub use tuning::{Schedule, Tuning};
 pub use unit::{Unit, UnitError};
 pub use value::{DateTime, Value};

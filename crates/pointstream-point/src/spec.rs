@@ -1,7 +1,6 @@
-use alloc::boxed::Box;
 use core::time::Duration;
 
-use crate::{Fault, Id, Kind, Unit, Value};
+use crate::{Address, Fault, Id, Kind, Unit, Value};
 
 mod more;
 
@@ -18,9 +17,9 @@ pub struct PointSpec {
     /// The unit of its numbers.
     pub unit: Option<Unit>,
     /// The address of the current value, if it can be read.
-    pub cur: Option<Box<str>>,
+    pub cur: Option<Address>,
     /// The address to write to, if it can be written.
-    pub write: Option<Box<str>>,
+    pub write: Option<Address>,
     /// Switched off: neither read nor written, status `disabled`.
     pub disabled: bool,
     /// What most points have not.

@@ -6,11 +6,14 @@
 //! [`Arrays`] are the priority arrays of those that can be written. [`Filter`] is Haystack's filter language over a point's tags.
 
 mod arrays;
+mod by_id;
 mod directory;
+mod entry;
 mod filter;
 mod watch;
 
 pub use arrays::{Arrays, LevelWriteError};
-pub use directory::{Entry, InsertError, Points, WriteView};
+pub use directory::{InsertError, Points};
+pub use entry::{Entry, WriteView};
 pub use filter::{Filter, FilterError};
 pub use watch::{WatchError, WatchId, Watches};

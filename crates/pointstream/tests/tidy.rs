@@ -42,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-http", &["hub", "point", "time"]),
     ("pointstream-iotmp", &["net", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
+    ("pointstream-mqtt", &["conn", "net", "point", "time"]),
     ("pointstream-test", &["conn", "net", "point", "time"]),
     (
         "pointstream",
@@ -53,7 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 const LAYER_0: &[&str] = &["pointstream-time", "pointstream-point", "pointstream-patch"];
-const LAYER_2: &[&str] = &["pointstream-iotmp", "pointstream-modbus"];
+const LAYER_2: &[&str] = &["pointstream-iotmp", "pointstream-modbus", "pointstream-mqtt"];
 
 fn arrows_run_downward(tree: &Tree) -> Vec<String> {
     let mut broken = Vec::new();

@@ -4,7 +4,7 @@ use core::fmt;
 use core::ops::{Deref, DerefMut};
 use core::time::Duration;
 
-use crate::{Id, Tags, Value};
+use crate::{Address, Id, Tags, Value};
 
 /// What most points have not, in a place of its own that is made when the first of it is set, so
 /// that a plain point costs a pointer for all of it.
@@ -20,7 +20,7 @@ pub struct PointMore {
     /// The name for people, if it is another than the id.
     pub dis: Option<Arc<str>>,
     /// The address of the history that the device keeps, if it keeps one.
-    pub his: Option<Box<str>>,
+    pub his: Option<Address>,
     /// The convert of readings, as its text.
     pub cur_convert: Option<Box<str>>,
     /// The convert of what is written to the device, as its text.

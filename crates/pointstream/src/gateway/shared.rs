@@ -307,7 +307,7 @@ impl Shared {
                 for key in keys.drain(..) {
                     if let Some(entry) = state.points.get(key) {
                         let watched = state.watches.is_watched(key);
-                        let Some(conn) = &entry.conn else { continue };
+                        let Some(conn) = entry.conn.as_deref() else { continue };
                         by_conn.entry((conn, watched)).or_default().push(key);
                     }
                 }

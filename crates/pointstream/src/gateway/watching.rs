@@ -72,7 +72,7 @@ impl Gateway {
             let mut by_conn: BTreeMap<&Id, Vec<PointKey>> = BTreeMap::new();
             for id in points {
                 let Some((key, entry)) = state.points.find(id.as_str()) else { continue };
-                if let Some(conn) = &entry.conn {
+                if let Some(conn) = entry.conn.as_deref() {
                     by_conn.entry(conn).or_default().push(key);
                 }
             }

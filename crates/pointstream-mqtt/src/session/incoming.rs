@@ -1,0 +1,283 @@
+//! What the broker sends.
+
+use core::hash::{Hash, Hasher};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use pointstream_time::Instant;
+
+use crate::error::{DecodeError, Malformed};
+use crate::frame::{self, Header};
+use crate::packet::reader::Reader;
+use crate::packet::{self, Packet, PacketType, PropertyId, Publish, QoS, Reason};
+use crate::session::{End, Event, Message, Session, State};
+use crate::{Version, packet::Ack};
+
+/// What was received and what is remembered of it.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    /// The start of a packet that is not whole.
+    kept: Vec<u8>,
+    /// How many bytes of a packet that is too long are still to be passed over.
+    skip: usize,
+    /// Packet ids of QoS 2 that the broker has not released.
+    unreleased: BTreeSet<u16>,
+    /// The last messages of QoS 1: connection, packet id, hash of the content.
+    recent: VecDeque<(u64, u16, u64)>,
+    /// How many messages the broker waits to have acknowledged.
+    unacknowledged: usize,
+    /// Topics by their aliases, from alias 1 on.
+    aliases: Vec<Option<Arc<str>>>,
+}
+
+impl Incoming {
+    pub(super) fn on_connection(&mut self) {
+        self.kept.clear();
+        self.skip = 0;
+        self.unacknowledged = 0;
+        self.aliases.clear();
+    }
+
+    pub(super) fn on_session_lost(&mut self) {
+        self.unreleased.clear();
+        self.recent.clear();
+    }
+
+    /// Whether a message of QoS 1 is one that came by an earlier connection; if not, it is
+    /// remembered.
+    fn is_repeated(&mut self, epoch: u64, id: u16, publish: &Publish<'_>, topic: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (topic, publish.payload).hash(&mut hasher);
+        let hash = hasher.finish();
+        if publish.dup {
+            let is_it = |it: &(u64, u16, u64)| it.0 < epoch && it.1 == id && it.2 == hash;
+            if let Some(at) = self.recent.iter().position(is_it) {
+                self.recent[at].0 = epoch;
+                return true;
+            }
+        }
+        if self.recent.len() == Session::RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back((epoch, id, hash));
+        false
+    }
+}
+
+impl Session {
+    /// Takes what the connection delivered.
+    pub fn handle_input(&mut self, now: Instant, bytes: &[u8]) {
+        if !matches!(self.state, State::Open | State::Connecting(_)) || bytes.is_empty() {
+            return;
+        }
+        self.heard_at = now;
+        let mut bytes = bytes;
+        let skipped = self.incoming.skip.min(bytes.len());
+        self.incoming.skip -= skipped;
+        bytes = bytes.get(skipped..).unwrap_or_default();
+        if self.incoming.kept.is_empty() {
+            let used = self.read(bytes);
+            self.keep(bytes.get(used..).unwrap_or_default());
+        } else {
+            let mut kept = core::mem::take(&mut self.incoming.kept);
+            kept.extend_from_slice(bytes);
+            let used = self.read(&kept);
+            kept.drain(..used.min(kept.len()));
+            // One long packet does not cost a quiet connection its memory for ever.
+            if kept.is_empty() {
+                kept.shrink_to(KEPT_CAPACITY);
+            }
+            self.incoming.kept = kept;
+        }
+        // Last, since what has come may be what was waited for.
+        self.handle_timeout(now);
+    }
+
+    fn keep(&mut self, rest: &[u8]) {
+        if matches!(self.state, State::Open | State::Connecting(_)) {
+            self.incoming.kept.extend_from_slice(rest);
+        }
+    }
+
+    /// Reads whole packets. Gives how many bytes they had.
+    fn read(&mut self, bytes: &[u8]) -> usize {
+        let mut used = 0;
+        while matches!(self.state, State::Open | State::Connecting(_)) {
+            let rest = bytes.get(used..).unwrap_or_default();
+            // What is none by its first byte is not waited for.
+            let first = rest.first().map(|&first| packet::kind(first, self.config.version));
+            if let Some(Err(error)) = first {
+                self.on_malformed(error);
+                continue;
+            }
+            match frame::frame(rest, self.config.packet_len_max) {
+                Ok(None) => return used,
+                Ok(Some(frame)) => {
+                    used += frame.len;
+                    match Packet::decode(frame.first, frame.body, self.config.version) {
+                        Ok(packet) => self.on_packet(&packet),
+                        Err(error) => self.on_malformed(error),
+                    }
+                }
+                Err(error) => match self.pass_over(rest) {
+                    Ok(Some(len)) => used += len,
+                    Ok(None) => return used,
+                    Err(()) => self.on_malformed(error),
+                },
+            }
+        }
+        // What stands behind the last packet of a connection is of no interest.
+        bytes.len()
+    }
+
+    fn on_malformed(&mut self, error: DecodeError) {
+        let reason = match error.kind {
+            Malformed::PacketLen { .. } => Reason::PACKET_TOO_LARGE,
+            _ => Reason::MALFORMED,
+        };
+        self.fail(reason, End::Malformed(error));
+    }
+
+    /// Begins to pass over a message of MQTT 3.1.1 that is too long, as soon as its head is there.
+    /// Gives how many of `bytes` are done with; an error if it is none.
+    fn pass_over(&mut self, bytes: &[u8]) -> Result<Option<usize>, ()> {
+        let header = frame::header(bytes).ok().flatten().ok_or(())?;
+        let Header { first, header_len, len, .. } = header;
+        let kind = packet::kind(first, self.config.version).map_err(|_| ())?;
+        let skippable = kind == PacketType::Publish
+            && self.config.version == Version::V3_1_1
+            && self.state == State::Open;
+        if !skippable {
+            return Err(());
+        }
+        let available = bytes.get(header_len..len.min(bytes.len())).unwrap_or_default();
+        let head = match packet::publish_head(first, &mut Reader::new(available)) {
+            Ok(head) => head,
+            // The head of a message is at most 64 KiB, which all that is kept may be.
+            Err(error) if error.kind == Malformed::Short && bytes.len() < len => return Ok(None),
+            Err(_) => return Err(()),
+        };
+        self.events.push_back(Event::Oversize { topic: head.topic.into(), len });
+        match (head.qos, head.packet_id) {
+            (QoS::AtLeastOnce, Some(id)) => self.ack(PacketType::PubAck, id),
+            (QoS::ExactlyOnce, Some(id)) => {
+                self.incoming.unreleased.insert(id);
+                self.ack(PacketType::PubRec, id);
+            }
+            _ => {}
+        }
+        let used = len.min(bytes.len());
+        self.incoming.skip = len - used;
+        Ok(Some(used))
+    }
+
+    fn on_packet(&mut self, packet: &Packet<'_>) {
+        match (packet, self.state) {
+            (Packet::ConnAck(ack), State::Connecting(_)) => self.on_connack(ack),
+            (_, State::Connecting(_)) => self.on_unexpected(packet),
+            (Packet::Publish(publish), _) => self.on_publish(publish),
+            (Packet::PubAck(ack) | Packet::PubRec(ack) | Packet::PubComp(ack), _) => {
+                self.on_ack(packet.kind(), ack);
+            }
+            (Packet::PubRel(ack), _) => self.on_release(ack),
+            (Packet::SubAck(ack), _) => self.on_suback(ack),
+            (Packet::UnsubAck(ack), _) => self.on_unsuback(ack),
+            (Packet::PingResp, _) => self.pinged_at = None,
+            (Packet::Disconnect(farewell), _) if self.config.version == Version::V5 => {
+                self.on_disconnect(farewell.reason);
+            }
+            _ => self.on_unexpected(packet),
+        }
+    }
+
+    fn on_unexpected(&mut self, packet: &Packet<'_>) {
+        self.fail(Reason::PROTOCOL_ERROR, End::Unexpected(packet.kind()));
+    }
+
+    pub(super) fn ack(&mut self, kind: PacketType, packet_id: u16) {
+        self.acks.push_back((kind, packet_id, Reason::SUCCESS));
+    }
+
+    fn on_publish(&mut self, publish: &Publish<'_>) {
+        let Some(topic) = self.topic(publish) else {
+            return self.fail(Reason::TOPIC_ALIAS, End::TopicAlias);
+        };
+        let incoming = &mut self.incoming;
+        match (publish.qos, publish.packet_id) {
+            (QoS::AtLeastOnce, Some(id))
+                if incoming.is_repeated(self.epoch, id, publish, &topic) =>
+            {
+                return self.ack(PacketType::PubAck, id);
+            }
+            (QoS::ExactlyOnce, Some(id)) if !incoming.unreleased.insert(id) => {
+                return self.ack(PacketType::PubRec, id);
+            }
+            _ => {}
+        }
+        if publish.packet_id.is_some() {
+            self.incoming.unacknowledged += 1;
+            let max = usize::from(self.config.receive_max.max(1));
+            if self.config.version == Version::V5 && self.incoming.unacknowledged > max {
+                return self.fail(Reason::RECEIVE_MAXIMUM, End::ReceiveMaximum);
+            }
+        }
+        self.events.push_back(Event::Message(Message {
+            topic,
+            payload: publish.payload.into(),
+            qos: publish.qos,
+            retain: publish.retain,
+            dup: publish.dup,
+            properties: publish.properties.to_buf(),
+            packet_id: publish.packet_id,
+            epoch: self.epoch,
+        }));
+    }
+
+    /// The topic of a message, which an alias may stand for, section 3.3.2.3.4.
+    fn topic(&mut self, publish: &Publish<'_>) -> Option<Arc<str>> {
+        let Some(alias) = publish.properties.number(PropertyId::TOPIC_ALIAS) else {
+            return Some(publish.topic.into());
+        };
+        if alias == 0 || alias > self.config.topic_alias_max.into() {
+            return None;
+        }
+        let at = alias as usize - 1;
+        if publish.topic.is_empty() {
+            return self.incoming.aliases.get(at)?.clone();
+        }
+        if self.incoming.aliases.len() <= at {
+            self.incoming.aliases.resize(at + 1, None);
+        }
+        let topic: Arc<str> = publish.topic.into();
+        self.incoming.aliases[at] = Some(Arc::clone(&topic));
+        Some(topic)
+    }
+
+    /// The user has taken a message: it is acknowledged, if its connection still stands.
+    pub(super) fn on_taken(&mut self, message: &Message) {
+        if message.epoch != self.epoch || !self.is_open() {
+            return;
+        }
+        match (message.qos, message.packet_id) {
+            (QoS::AtLeastOnce, Some(id)) => {
+                self.ack(PacketType::PubAck, id);
+                self.incoming.unacknowledged = self.incoming.unacknowledged.saturating_sub(1);
+            }
+            (QoS::ExactlyOnce, Some(id)) => self.ack(PacketType::PubRec, id),
+            _ => {}
+        }
+    }
+
+    fn on_release(&mut self, ack: &Ack<'_>) {
+        let reason = match self.incoming.unreleased.remove(&ack.packet_id) {
+            true => Reason::SUCCESS,
+            false => Reason::PACKET_ID_NOT_FOUND,
+        };
+        self.incoming.unacknowledged = self.incoming.unacknowledged.saturating_sub(1);
+        self.acks.push_back((PacketType::PubComp, ack.packet_id, reason));
+    }
+}
+
+/// How much room is kept for the start of a packet.
+const KEPT_CAPACITY: usize = 4096;

@@ -1,0 +1,10 @@
+//! The codec by vectors and laws, and the session against a scripted broker.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation of a test is its failure")]
+
+mod codec;
+mod laws;
+mod session;
+mod session_faults;
+mod session_resume;
+mod support;

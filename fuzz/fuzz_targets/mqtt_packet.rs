@@ -1,0 +1,5 @@
+//! `mqtt_packet` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointstream_fuzz::targets::mqtt_packet(data));
