@@ -14,3 +14,4 @@ mod publish;
 mod security;
 mod sse;
 mod support;
+mod views;

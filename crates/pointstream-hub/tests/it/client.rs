@@ -3,6 +3,7 @@
 
 use pointstream_hub::{Cursor, Mode, Revision, Subscribe, Topic};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub(crate) struct Client {
     pub(crate) wanted: Subscribe,
@@ -19,6 +20,7 @@ pub(crate) struct Client {
     pub(crate) document: Option<Value>,
     pub(crate) last_id: Option<String>,
     pub(crate) errors: usize,
+    pub(crate) verified: usize,
 }
 
 impl Client {
@@ -34,6 +36,7 @@ impl Client {
             document: None,
             last_id: None,
             errors: 0,
+            verified: 0,
         }
     }
 
@@ -118,8 +121,26 @@ impl Client {
                 self.errors += 1;
                 return;
             }
+            "monitor" => {
+                assert!(id.is_none() && self.wanted.verify);
+                self.verify(&data);
+                return;
+            }
             other => panic!("an event of the name {other}"),
         }
         self.last_id = Some(id.unwrap());
+    }
+
+    /// What is told of the document must be so.
+    fn verify(&mut self, told: &str) {
+        let told: Value = serde_json::from_str(told).unwrap();
+        let seq = self.last_id.as_ref().unwrap().rsplit('#').next().unwrap().to_owned();
+        assert_eq!(told["seq"].to_string(), seq);
+        // Of the documents here, this is the canonical form: sorted keys and small numbers.
+        let canonical = serde_json::to_string(self.document.as_ref().unwrap()).unwrap();
+        let digest = Sha256::digest(canonical.as_bytes());
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(told["hash"], *hex);
+        self.verified += 1;
     }
 }

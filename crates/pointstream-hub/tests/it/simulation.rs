@@ -95,6 +95,7 @@ impl World {
         let mode = if self.roll(4) == 0 { Mode::Snapshot } else { Mode::Patch };
         let mut wanted = Subscribe::new(mode, None);
         wanted.view = spec(&view);
+        wanted.verify = self.roll(3) == 0;
         (Client::new(wanted), view)
     }
 
@@ -289,19 +290,25 @@ fn spec(view: &View) -> ViewSpec {
     spec
 }
 
-fn run(seed: u64) {
+/// Runs a world; gives how many errors and digests its clients were told.
+fn run(seed: u64) -> (usize, usize) {
     let mut world = World::new(seed);
     for _ in 0..200 {
         world.step();
     }
     world.check();
+    let clients = world.clients.iter().map(|(client, _)| client);
+    clients.fold((0, 0), |sum, client| (sum.0 + client.errors, sum.1 + client.verified))
 }
 
 #[test]
 fn every_client_ends_with_what_its_view_shows() {
+    let mut sum = (0, 0);
     for seed in 0..1_000 {
-        if std::panic::catch_unwind(|| run(seed)).is_err() {
+        let Ok((errors, verified)) = std::panic::catch_unwind(|| run(seed)) else {
             panic!("run({seed}) failed");
-        }
+        };
+        sum = (sum.0 + errors, sum.1 + verified);
     }
+    assert!(sum.0 > 100 && sum.1 > 1_000, "errors and digests are met: {sum:?}");
 }
