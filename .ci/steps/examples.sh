@@ -72,7 +72,13 @@ code=0
 timeout --foreground 10 "$EXAMPLES/hub" --listen 0.0.0.0:0 2>"$err" || code=$?
 cat "$err"
 [ "$code" -eq 1 ] && grep -q "not a loopback address" "$err" || fail "hub listens for strangers"
-"$EXAMPLES/hub" --listen 127.0.0.1:0 --topic demo --topic quotes:item:.Symbol:merge >"$out" 2>"$err" &
+# What one hub lists is what another one polls.
+"$EXAMPLES/hub" --listen 127.0.0.1:0 --topic source >"$CI_WORK/source.out" 2>&1 &
+source=$!
+for _ in $(seq 100); do grep -q "^curl.*source" "$CI_WORK/source.out" && break || sleep 0.1; done
+polled=$(sed -n 's/^The hub listens on \(http:[^ ]*\) .*/\1/p' "$CI_WORK/source.out")
+"$EXAMPLES/hub" --listen 127.0.0.1:0 --topic demo --topic quotes:item:.Symbol:merge \
+    --poll "polled=${polled}v1/topics,500" >"$out" 2>"$err" &
 hub=$!
 for _ in $(seq 100); do grep -q "^curl.*quotes" "$out" && break || sleep 0.1; done
 cat "$out"
@@ -82,7 +88,9 @@ import json, re, subprocess, sys
 text = open(sys.argv[1]).read()
 subscribes = re.findall(r'^curl -N .*$', text, re.M)
 publishes = re.findall(r"^curl -v .*?'$", text, re.M | re.S)
-assert len(subscribes) == 2 and len(publishes) == 4, text
+assert len(subscribes) == 3 and len(publishes) == 4, text
+polled = subscribes.pop(0)
+assert "/polled" in polled, polled
 
 
 def publish(command):
@@ -119,10 +127,15 @@ for at, subscribe in enumerate(subscribes):
     values = ["0.74710", "0.74712", "0.74716", "0.74708", "0.74714", "0.74718"]
     expected = ",".join(f'{{"op":"replace","path":"{path}","value":{value}}}' for path, value in zip(paths, values))
     assert patch[0][1] == f"[{expected}]", patch
+stream = subprocess.Popen(["sh", "-c", "exec " + polled], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+kind, topics = events(stream.stdout, 1)[0]
+stream.terminate()
+assert kind == "data" and json.loads(topics)[0]["id"] == "source", topics
 print("the curl lines of the hub work")
 END
-kill -INT $hub
+kill -INT $hub $source
 wait $hub || fail "hub: Ctrl-C: it ended with $?"
+wait $source || fail "hub: Ctrl-C: it ended with $?"
 
 # Ctrl-C ends it with 0 within 2 seconds.
 "$gateway" --listen 127.0.0.1:0 >"$out" 2>"$err" &
