@@ -4,25 +4,32 @@
 #     benches/gateway.sh
 #
 # Builds the gateway example and the farm of simulated devices, reads 10 devices of 100 registers each
-# 100 ms in blocks, the same a register per request, and 100 devices in blocks; prints for each what was
-# read, in how many requests, with how much of one processor and of memory. The devices run beside it
-# on the same machine and are not counted. Needs curl and python3.
+# 100 ms in blocks, the same a register per request, and 100 devices in blocks; then 100 devices of 1,000
+# registers each second, of which a tenth has changed, with a topic per device and 10 subscribers on every
+# topic. Prints for each what was read, in how many requests, with how much of one processor and of memory.
+# The devices and the subscribers run beside it on the same machine and are not counted. Needs curl and
+# python3.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PORT=21000
+TARGET=${CARGO_TARGET_DIR:-target}
 WORK=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$WORK"' EXIT
 cargo build -q --release -p pointstream-examples --example gateway
-cargo build -q --release -p pointstream-benches --bin farm
+cargo build -q --release -p pointstream-benches --bin farm --bin readers
+ulimit -n "$(ulimit -Hn)"
 
-config() { # DEVICES BLOCK_MAX
-    printf '[tuning.default]\npoll_time = "100ms"\n'
+config() { # DEVICES BLOCK_MAX [REGISTERS POLL_TIME TOPIC_PER_DEVICE]
+    printf '[tuning.default]\npoll_time = "%s"\n' "${4:-100ms}"
     for d in $(seq 0 $(($1 - 1))); do
         printf '[[connector]]\nid = "d%d"\nkind = "modbus"\nuri = "modbus-tcp://127.0.0.1:%d"\nunit = 1\nblock_max = %d\n' \
             "$d" $((PORT + d)) "$2"
-        for r in $(seq 0 99); do
+        for r in $(seq 0 $((${3:-100} - 1))); do
             printf '[[connector.point]]\nid = "d%d.r%d"\nkind = "Number"\ncur = "holding:#%d:u2"\n' "$d" "$r" "$r"
         done
+    done
+    for d in $(seq 0 $((${5:-0} - 1))); do
+        printf '[[topic]]\nid = "d%d"\nfilter = "connector == \\"d%d\\""\n' "$d" "$d"
     done
 }
 
@@ -30,13 +37,18 @@ total() { # the sum of a counter over all connectors
     curl -s "http://$ADDR/metrics" | awk -v name="pointstream_connector_$1_total" '$1 ~ "^"name"{" {s += $2} END {print s + 0}'
 }
 
-measure() { # NAME DEVICES BLOCK_MAX
-    config "$2" "$3" >"$WORK/gateway.toml"
-    target/release/farm "$2" $PORT &
+measure() { # NAME DEVICES BLOCK_MAX [REGISTERS POLL_TIME CHANGING PERIOD_MS SUBSCRIBERS]
+    local readers=
+    config "$2" "$3" "${4:-100}" "${5:-100ms}" "${8:+$2}" >"$WORK/gateway.toml"
+    "$TARGET/release/farm" "$2" $PORT ${4:+"$4" "$6" "$7"} &
     local farm=$!
-    target/release/examples/gateway --config "$WORK/gateway.toml" --listen 127.0.0.1:0 >"$WORK/out" 2>"$WORK/log" &
+    "$TARGET/release/examples/gateway" --config "$WORK/gateway.toml" --listen 127.0.0.1:0 >"$WORK/out" 2>"$WORK/log" &
     local gateway=$! before after
     until ADDR=$(sed -n 's,^Console  http://\(.*\)/$,\1,p' "$WORK/out") && [ -n "$ADDR" ]; do sleep 0.1; done
+    if [ -n "${8:-}" ]; then
+        "$TARGET/release/readers" "$ADDR" "$8" $(seq -f 'd%g' 0 $(($2 - 1))) &
+        readers=$!
+    fi
     sleep 5
     before="$(total readings) $(total requests) $(awk '{print $14 + $15}' /proc/$gateway/stat) $(date +%s.%N)"
     sleep 10
@@ -49,6 +61,7 @@ seconds, cpu = b[3] - a[3], (b[2] - a[2]) / os.sysconf("SC_CLK_TCK")
 print(f"{name}: {(b[0] - a[0]) / seconds:.0f} registers/s in {(b[1] - a[1]) / seconds:.0f} requests/s, "
       f"{100 * cpu / seconds:.1f} % of a processor, {int(rss) / 1024:.1f} MB, {int(skipped)} polls skipped")
 PY
+    [ -z "$readers" ] || { kill $readers && wait $readers 2>/dev/null || true; }
     kill -INT $gateway && wait $gateway || true
     kill $farm && wait $farm 2>/dev/null || true
 }
@@ -56,3 +69,4 @@ PY
 measure "10 devices, blocks of 100" 10 100
 measure "10 devices, a register per request" 10 1
 measure "100 devices, blocks of 100" 100 100
+measure "100 devices of 1,000 registers each second, 10 % changing, 10 subscribers" 100 125 1000 1s 100 1000 10

@@ -35,7 +35,8 @@ enum Plan {
 pub(crate) enum Want {
     Nothing,
     Plan,
-    Read(Request),
+    /// Requests of the running scan that go out together.
+    Read(Vec<Request>),
 }
 
 /// What a due time did.
@@ -140,26 +141,36 @@ impl Bucket {
         &self.times
     }
 
-    /// The next step of the running scan.
-    pub(crate) fn want(&self) -> Want {
+    /// The next step of the running scan, which is at most `window` requests.
+    pub(crate) fn want(&self, window: usize) -> Want {
         let Some(cursor) = self.cursor else { return Want::Nothing };
         match &self.plan {
             Plan::Missing | Plan::Asked => Want::Plan,
             Plan::Ready(requests) => {
-                requests.get(cursor).cloned().map_or(Want::Nothing, Want::Read)
+                let rest = requests.get(cursor..).unwrap_or_default();
+                match rest.get(..window.min(rest.len())) {
+                    Some(next @ [_, ..]) => Want::Read(next.to_vec()),
+                    _ => Want::Nothing,
+                }
             }
         }
     }
 
-    /// One request of the scan is done. Gives whether the scan ended with it; from then on counts
-    /// the next one where the schedule is by delay.
-    pub(crate) fn advance(&mut self, now: Instant, period: Duration, schedule: Schedule) -> bool {
+    /// So many requests of the scan are done. Gives whether the scan ended with them; from then on
+    /// counts the next one where the schedule is by delay.
+    pub(crate) fn advance(
+        &mut self,
+        done: usize,
+        now: Instant,
+        period: Duration,
+        schedule: Schedule,
+    ) -> bool {
         let Some(cursor) = self.cursor else { return false };
         let len = match &self.plan {
             Plan::Missing | Plan::Asked => return false,
             Plan::Ready(requests) => requests.len(),
         };
-        self.cursor = Some(cursor + 1).filter(|&cursor| cursor < len);
+        self.cursor = Some(cursor + done).filter(|&cursor| cursor < len);
         if self.cursor.is_some() {
             return false;
         }
@@ -261,14 +272,26 @@ mod tests {
     #[test]
     fn a_scan_runs_through_its_requests() {
         let mut bucket = bucket(2);
-        assert_eq!(bucket.want(), Want::Nothing);
+        assert_eq!(bucket.want(1), Want::Nothing);
         assert_eq!(bucket.tick(at(0), PERIOD, Schedule::Grid), Tick::default());
-        assert!(matches!(bucket.want(), Want::Read(request) if request.token == 0));
-        assert!(!bucket.advance(at(50), PERIOD, Schedule::Grid));
-        assert!(matches!(bucket.want(), Want::Read(request) if request.token == 1));
-        assert!(bucket.advance(at(50), PERIOD, Schedule::Grid));
-        assert_eq!(bucket.want(), Want::Nothing);
+        assert!(matches!(bucket.want(1), Want::Read(requests) if requests[0].token == 0));
+        assert!(!bucket.advance(1, at(50), PERIOD, Schedule::Grid));
+        assert!(matches!(bucket.want(1), Want::Read(requests) if requests[0].token == 1));
+        assert!(bucket.advance(1, at(50), PERIOD, Schedule::Grid));
+        assert_eq!(bucket.want(1), Want::Nothing);
         assert_eq!(bucket.next(), Some(at(100)));
+    }
+
+    #[test]
+    fn a_window_takes_several_requests_and_the_last_what_is_left() {
+        let mut bucket = bucket(5);
+        bucket.tick(at(0), PERIOD, Schedule::Grid);
+        for (count, ends) in [(2, false), (2, false), (1, true)] {
+            let Want::Read(requests) = bucket.want(2) else { panic!("nothing to read") };
+            assert_eq!(requests.len(), count);
+            assert_eq!(bucket.advance(count, at(50), PERIOD, Schedule::Grid), ends);
+        }
+        assert_eq!(bucket.want(2), Want::Nothing);
     }
 
     #[test]
@@ -276,10 +299,10 @@ mod tests {
         let mut bucket = bucket(1);
         bucket.tick(at(0), PERIOD, Schedule::Grid);
         assert_eq!(bucket.tick(at(100), PERIOD, Schedule::Grid), Tick { overruns: 1, skipped: 1 });
-        bucket.advance(at(50), PERIOD, Schedule::Grid);
+        bucket.advance(1, at(50), PERIOD, Schedule::Grid);
         assert_eq!(bucket.tick(at(130), PERIOD, Schedule::Grid), Tick::default());
         assert_eq!(bucket.tick(at(200), PERIOD, Schedule::Grid), Tick::default());
-        bucket.advance(at(50), PERIOD, Schedule::Grid);
+        bucket.advance(1, at(50), PERIOD, Schedule::Grid);
         assert_eq!(bucket.tick(at(570), PERIOD, Schedule::Grid), Tick { overruns: 0, skipped: 2 });
         assert_eq!(bucket.next(), Some(at(600)));
     }
@@ -290,7 +313,7 @@ mod tests {
         let delay = Schedule::Delay;
         bucket.tick(at(0), PERIOD, delay);
         assert_eq!(bucket.tick(at(150), PERIOD, delay), Tick::default(), "it still runs");
-        assert!(bucket.advance(at(170), PERIOD, delay));
+        assert!(bucket.advance(1, at(170), PERIOD, delay));
         assert_eq!(bucket.next(), Some(at(270)));
         assert_eq!(bucket.times().scans, 1);
         assert_eq!(bucket.times().total, Duration::from_millis(170));
@@ -309,18 +332,18 @@ mod tests {
     fn a_new_set_of_points_is_planned_again() {
         let mut bucket = bucket(2);
         bucket.tick(at(0), PERIOD, Schedule::Grid);
-        bucket.advance(at(50), PERIOD, Schedule::Grid);
+        bucket.advance(1, at(50), PERIOD, Schedule::Grid);
         bucket.replan();
-        assert!(matches!(bucket.want(), Want::Read(request) if request.token == 1));
-        assert!(bucket.advance(at(50), PERIOD, Schedule::Grid), "the scan goes on to its end");
+        assert!(matches!(bucket.want(1), Want::Read(requests) if requests[0].token == 1));
+        assert!(bucket.advance(1, at(50), PERIOD, Schedule::Grid), "the scan goes on to its end");
         bucket.tick(at(100), PERIOD, Schedule::Grid);
-        assert_eq!(bucket.want(), Want::Plan);
+        assert_eq!(bucket.want(1), Want::Plan);
         bucket.replan_now();
-        assert_eq!(bucket.want(), Want::Plan);
+        assert_eq!(bucket.want(1), Want::Plan);
         bucket.ask();
         bucket.set_plan(Vec::new());
         bucket.settle();
-        assert_eq!(bucket.want(), Want::Nothing);
+        assert_eq!(bucket.want(1), Want::Nothing);
         assert_eq!(bucket.tick(at(200), PERIOD, Schedule::Grid), Tick::default());
     }
 }

@@ -30,8 +30,9 @@ mod writing;
 ///   closes when nobody has needed it for the linger time.
 /// - After a failure the next try comes after a jittered delay that grows up to the configured
 ///   [`open_retry`](ConnConfig::open_retry), for ever.
-/// - Requests go out one at a time: writes first, but never two batches of them in a row while
-///   polls wait, then polls, round robin among the buckets.
+/// - Requests go out one at a time, or a window of them for a driver that pipelines: writes first,
+///   but never two batches of them in a row while polls wait, then polls, round robin among the
+///   buckets.
 #[derive(Debug)]
 pub struct Connector {
     config: ConnConfig,

@@ -59,8 +59,8 @@ pub trait Driver: Send + 'static {
         vec![Request::new(points, 0)]
     }
 
-    /// Reads the points of one request (or of several, where the driver said that it pipelines)
-    /// and puts each outcome into `into`.
+    /// Reads the points of one request, or of up to [`Features::window`] of them, and puts each
+    /// outcome into `into`.
     fn read(
         &mut self,
         requests: &[Request],
@@ -131,11 +131,16 @@ pub struct Features {
     pub write: bool,
     /// [`Driver::poll`] works, and this is its period where the configuration says nothing else.
     pub manual: Option<Duration>,
+    /// How many requests of a plan [`Driver::read`] takes at a time, for a driver that has them in
+    /// flight together; 0 is as good as 1. A write waits for a window to end, and the time limit of
+    /// an operation holds for all of it.
+    pub window: usize,
 }
 
 impl Features {
     /// Nothing beyond open, close and ping.
-    pub const NONE: Self = Self { poll: false, watch: false, write: false, manual: None };
+    pub const NONE: Self =
+        Self { poll: false, watch: false, write: false, manual: None, window: 1 };
 
     /// These features and polling.
     #[must_use]
@@ -155,6 +160,13 @@ impl Features {
     #[must_use]
     pub const fn with_manual_poll(mut self, period: Duration) -> Self {
         self.manual = Some(period);
+        self
+    }
+
+    /// These features, with so many requests at a time.
+    #[must_use]
+    pub const fn with_window(mut self, requests: usize) -> Self {
+        self.window = requests;
         self
     }
 

@@ -11,3 +11,8 @@ pub(crate) fn wall() -> Timestamp {
     let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX)
 }
+
+/// The time of day as an HTTP date (RFC 9110, section 5.6.7).
+pub(crate) fn http_date() -> String {
+    wall().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}

@@ -1,50 +1,69 @@
 //! What every request must pass: its target's length, the host and the page it comes from, the
 //! token; and the headers that every answer carries.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 
 use crate::error::ApiError;
 use crate::query::Query;
 use crate::state::App;
 
+/// The guard before the routes.
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let mut response = match check(&app, &request) {
+    let local = app.local_addr(request.extensions());
+    let mut response = match check(&app, request.uri(), request.headers(), local) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
-    app.counters.on_response(response.status());
-    for (name, value) in HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
+    let status = response.status();
+    seal(&app, status, response.headers_mut());
     response
 }
 
-fn check(app: &App, request: &Request) -> Result<(), ApiError> {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+/// Whether a request that reached this server at `local` may be served.
+pub(crate) fn check(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+    local: SocketAddr,
+) -> Result<(), ApiError> {
+    let target = uri.path_and_query().map_or(0, |target| target.as_str().len());
     let max = app.options.limits.target_bytes_max;
     if target > max {
         let detail = format!("The request's target has {target} bytes; at most {max} are taken.");
         return Err(ApiError::new(StatusCode::URI_TOO_LONG, "Target too long", detail));
     }
-    check_host(app, request)?;
-    check_origin(app, request)?;
-    check_token(app, request)
+    check_host(app, uri, headers, local)?;
+    check_origin(app, headers, local)?;
+    check_token(app, uri, headers)
 }
 
-fn check_host(app: &App, request: &Request) -> Result<(), ApiError> {
-    let mut hosts = request.headers().get_all(header::HOST).iter();
+/// Counts an answer and gives it the headers that every one carries.
+pub(crate) fn seal(app: &App, status: StatusCode, headers: &mut HeaderMap) {
+    app.counters.on_response(status);
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+fn check_host(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+    local: SocketAddr,
+) -> Result<(), ApiError> {
+    let mut hosts = headers.get_all(header::HOST).iter();
     let host = hosts.next().and_then(|host| host.to_str().ok());
     if hosts.next().is_some() {
         return Err(ApiError::bad_request("Bad host", "Send one Host header, not several."));
     }
     // A target in absolute form names a host as well; it has to be an allowed one too.
-    let named = request.uri().authority().map(http::uri::Authority::as_str);
-    let local = app.local_addr(request.extensions());
+    let named = uri.authority().map(http::uri::Authority::as_str);
     let allowed = |host: &str| app.hosts.allow_host(host, local);
     match (host, named) {
         (None, None) => Err(ApiError::bad_request(
@@ -60,9 +79,8 @@ fn check_host(app: &App, request: &Request) -> Result<(), ApiError> {
     }
 }
 
-fn check_origin(app: &App, request: &Request) -> Result<(), ApiError> {
-    let local = app.local_addr(request.extensions());
-    let mut origins = request.headers().get_all(header::ORIGIN).iter();
+fn check_origin(app: &App, headers: &HeaderMap, local: SocketAddr) -> Result<(), ApiError> {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
     let allowed = |origin: &HeaderValue| {
         origin.to_str().is_ok_and(|origin| app.hosts.allow_origin(origin, local))
     };
@@ -73,7 +91,7 @@ fn check_origin(app: &App, request: &Request) -> Result<(), ApiError> {
              to allowed_hosts.",
         ));
     }
-    if is_foreign_fetch(request.headers()) {
+    if is_foreign_fetch(headers) {
         return Err(forbidden(
             "Cross-site request",
             "A page of another site may link to this server, but not load from it.",
@@ -97,14 +115,14 @@ fn is_foreign_fetch(headers: &HeaderMap) -> bool {
     foreign && !vouched && !followed_link
 }
 
-fn check_token(app: &App, request: &Request) -> Result<(), ApiError> {
+fn check_token(app: &App, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     let Some(token) = &app.options.token else { return Ok(()) };
-    let path = request.uri().path();
+    let path = uri.path();
     if path == "/healthz" || app.options.files.iter().any(|file| file.path == path) {
         return Ok(());
     }
-    let query = Query::of(request.uri());
-    let bearer = request.headers().get(header::AUTHORIZATION).and_then(bearer);
+    let query = Query::of(uri);
+    let bearer = headers.get(header::AUTHORIZATION).and_then(bearer);
     match bearer.or_else(|| query.get("access_token")) {
         Some(given) if token.is(given) => Ok(()),
         Some(_) => Err(unauthorized("The token is not the one of this server.")),

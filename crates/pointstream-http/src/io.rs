@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
@@ -17,13 +18,15 @@ use crate::state::App;
 /// system holds for the peer is thrown away with it.
 pub(crate) struct StallStream {
     stream: TcpStream,
+    /// What was read from it before it came here.
+    begun: Bytes,
     stalled: Option<Pin<Box<Sleep>>>,
     app: Arc<App>,
 }
 
 impl StallStream {
-    pub(crate) const fn new(stream: TcpStream, app: Arc<App>) -> Self {
-        Self { stream, stalled: None, app }
+    pub(crate) const fn new(stream: TcpStream, begun: Bytes, app: Arc<App>) -> Self {
+        Self { stream, begun, stalled: None, app }
     }
 
     pub(crate) fn into_inner(self) -> TcpStream {
@@ -54,6 +57,11 @@ impl AsyncRead for StallStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.begun.is_empty() {
+            let len = self.begun.len().min(buf.remaining());
+            buf.put_slice(&self.begun.split_to(len));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

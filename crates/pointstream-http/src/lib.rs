@@ -35,6 +35,7 @@ mod admin;
 mod body;
 mod clock;
 mod console;
+mod direct;
 mod error;
 mod guard;
 mod hosts;

@@ -1,6 +1,6 @@
 mod points;
 mod service;
-mod topics;
+pub(crate) mod topics;
 
 use std::future::ready;
 use std::sync::Arc;

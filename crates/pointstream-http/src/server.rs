@@ -1,9 +1,11 @@
 use std::convert::Infallible;
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
+use crate::direct::{self, Outcome, Writer};
 use crate::io::StallStream;
 use crate::metrics::increment;
 use crate::routes;
@@ -109,6 +112,7 @@ impl Server {
             }
         }
         drop(listener);
+        app.end();
         // An error says that no connection is left to tell.
         let _ = ending.send(true);
         let drained = async { while tasks.join_next().await.map(on_done).is_some() {} };
@@ -128,22 +132,84 @@ impl fmt::Debug for Server {
 async fn serve(
     app: Arc<App>,
     router: TowerToHyperService<Router>,
-    stream: TcpStream,
+    mut stream: TcpStream,
     peer: SocketAddr,
     mut ending: watch::Receiver<bool>,
 ) {
     increment(&app.counters.opened);
     let _closed = Closed(Arc::clone(&app));
-    let limits = &app.options.limits;
     // A socket that its peer has reset meanwhile has no address: nobody is left to serve.
     let Ok(local) = stream.local_addr() else { return };
     let _ = stream.set_nodelay(true);
     let connection = Arc::new(Connection::new(local));
+    let Limits { head_bytes_max, head_timeout, .. } = app.options.limits;
+    // What is needed for a short time only is in boxes, so that a subscriber's task is small.
+    let mut read = Box::pin(direct::read(&mut stream, head_bytes_max, head_timeout));
+    let begun = tokio::select! {
+        biased;
+        _ = ending.changed() => return,
+        begun = &mut read => begun,
+    };
+    drop(read);
+    let Some(mut begun) = begun else { return };
+    if let Some(direct) = direct::open(&app, &begun, &connection) {
+        drop(begun);
+        let mut writer = Writer::new(stream, direct, Arc::clone(&app));
+        let result = write_all(&mut writer, &app, &connection, &mut ending).await;
+        match writer.finish(&result) {
+            Outcome::Ended { rest, stream: open } if !connection.is_closing() => {
+                (stream, begun) = (open, rest);
+            }
+            _ => return,
+        }
+    }
+    let stream = StallStream::new(stream, begun.into(), Arc::clone(&app));
+    Box::pin(serve_any(app, router, stream, peer, connection, ending)).await;
+}
+
+/// Writes a stream to its end, which comes at the latest when the server ends.
+///
+/// A subscriber is woken at each event, so that looking at the server's end must cost next to
+/// nothing: the channel is asked once, to be woken by it.
+async fn write_all(
+    writer: &mut Writer,
+    app: &App,
+    connection: &Connection,
+    ending: &mut watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut changed = pin!(ending.changed());
+    let mut waker: Option<Waker> = None;
+    poll_fn(|cx| {
+        // First, so that streams end because the server does and not with an error because their
+        // topics do.
+        if !connection.is_closing() {
+            let known = waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+            if app.is_ending() || !known && changed.as_mut().poll(cx).is_ready() {
+                connection.close();
+            }
+            if !known {
+                waker = Some(cx.waker().clone());
+            }
+        }
+        writer.poll(cx)
+    })
+    .await
+}
+
+/// Serves whatever a connection asks for.
+async fn serve_any(
+    app: Arc<App>,
+    router: TowerToHyperService<Router>,
+    stream: StallStream,
+    peer: SocketAddr,
+    connection: Arc<Connection>,
+    mut ending: watch::Receiver<bool>,
+) {
+    let limits = &app.options.limits;
     let service = ConnectionService { router, connection: Arc::clone(&connection) };
-    let io = TokioIo::new(StallStream::new(stream, Arc::clone(&app)));
-    let mut http = builder(limits).serve_connection(io, service);
+    let mut http = builder(limits).serve_connection(TokioIo::new(stream), service);
     let result = loop {
-        let finished = std::future::poll_fn(|cx| http.poll_without_shutdown(cx));
+        let finished = poll_fn(|cx| http.poll_without_shutdown(cx));
         tokio::select! {
             // First, so that streams end because the server does and not with an error because
             // their topics do.

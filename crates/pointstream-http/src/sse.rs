@@ -1,13 +1,14 @@
 use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
 use pointstream_hub::Subscription;
 use pointstream_time::Seed;
@@ -17,11 +18,21 @@ use tokio::time::{Instant, Sleep};
 use crate::clock;
 use crate::state::{App, Connection};
 
-/// One event stream from its head to its end.
+/// An event stream that was asked for, before it is known what it will say.
 pub(crate) struct Stream {
     app: Arc<App>,
     seed: Seed,
-    session: String,
+    session: Session,
+}
+
+/// The name of one stream, by which people who ask about it can be answered.
+#[derive(Clone, Copy)]
+struct Session(u128);
+
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
 }
 
 /// Why a stream has nothing more to say (section 5.3 of the hub's specification).
@@ -36,48 +47,37 @@ pub(crate) enum StreamError {
 impl Stream {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let mut seed = app.split_seed();
-        let session = format!("{:016x}{:016x}", seed.next_u64(), seed.next_u64());
-        Self { app, seed, session }
+        let session = u128::from(seed.next_u64()) << 64 | u128::from(seed.next_u64());
+        Self { app, seed, session: Session(session) }
     }
 
-    /// The answer that follows `subscription` for as long as the client takes it.
+    /// What follows `subscription` for as long as the client takes it.
     pub(crate) fn follow(
         self,
         subscription: Subscription,
         connection: Option<Arc<Connection>>,
-    ) -> Response {
-        let head = head(self.app.options.retry);
-        self.respond(head, Some(subscription), connection)
+    ) -> Feed {
+        let opening = opening(self.app.options.retry);
+        self.feed(opening, Some(subscription), connection)
     }
 
-    /// The answer that says why there is nothing to follow.
-    pub(crate) fn refuse(self, error: StreamError) -> Response {
-        let mut text = head(RETRY_AFTER_ERROR);
-        text.push_str(&error.event(&self.session));
-        let mut response = self.respond(text, None, None);
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        response
+    /// What says why there is nothing to follow.
+    pub(crate) fn refuse(self, error: StreamError) -> Feed {
+        let mut text = opening(RETRY_AFTER_ERROR);
+        text.push_str(&error.event(self.session));
+        self.feed(text, None, None)
     }
 
-    fn respond(
+    fn feed(
         mut self,
-        head: String,
+        opening: String,
         subscription: Option<Subscription>,
         connection: Option<Arc<Connection>>,
-    ) -> Response {
+    ) -> Feed {
         let interval = jittered(self.app.options.heartbeat, &mut self.seed);
-        let heartbeat = Heartbeat { interval, wrote: self.app.started, sleep: None };
-        let session = HeaderValue::from_str(&self.session);
-        let head = Some(head.into());
-        let body = SseBody { head, subscription, heartbeat, connection, stream: self };
-        let mut response = Response::new(Body::new(body));
-        for (name, value) in HEADERS {
-            response.headers_mut().insert(name, HeaderValue::from_static(value));
-        }
-        if let Ok(session) = session {
-            response.headers_mut().insert(HeaderName::from_static("x-sd-session"), session);
-        }
-        response
+        let heartbeat = Heartbeat::new(interval, self.app.started);
+        let opening = Some(opening.into());
+        Feed { opening, subscription, heartbeat, connection, session: self.session }
     }
 }
 
@@ -106,16 +106,16 @@ impl StreamError {
     }
 
     /// The event, without an id: a client that comes back must not resume from an error.
-    fn event(self, session: &str) -> String {
+    fn event(self, session: Session) -> String {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Error<'a> {
+        struct Error {
             datetime: String,
             code: u32,
             category: &'static str,
             message: &'static str,
             status: u32,
-            session_id: &'a str,
+            session_id: String,
         }
         let code = self.code();
         let error = Error {
@@ -124,7 +124,7 @@ impl StreamError {
             category: if code < 50_000 { "ClientException" } else { "TopicException" },
             message: self.message(),
             status: UNKNOWN_STATUS,
-            session_id: session,
+            session_id: session.to_string(),
         };
         // A flat struct of strings and numbers cannot fail.
         let json = serde_json::to_string(&error).unwrap_or_default();
@@ -132,18 +132,78 @@ impl StreamError {
     }
 }
 
-/// The body of a stream: pulled by the transport whenever it can take more, so that a slow client
-/// holds back its own cursor and nothing else.
-struct SseBody {
-    head: Option<Bytes>,
+/// What a stream says, piece by piece: pulled by the transport whenever it can take more, so that a
+/// slow client holds back its own cursor and nothing else.
+pub(crate) struct Feed {
+    /// None once it was given.
+    opening: Option<Bytes>,
     /// None once it has ended.
     subscription: Option<Subscription>,
     heartbeat: Heartbeat,
     connection: Option<Arc<Connection>>,
-    stream: Stream,
+    session: Session,
 }
 
-impl http_body::Body for SseBody {
+impl Feed {
+    /// The next piece, none at the end: the opening, an event or a comment.
+    pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if let Some(opening) = self.opening.take() {
+            return self.give(opening);
+        }
+        if self.connection.as_ref().is_some_and(|connection| connection.is_closing()) {
+            self.subscription = None;
+        }
+        let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
+        match subscription.poll_event(cx) {
+            Poll::Ready(Some(Ok(event))) => self.give(event.sse().clone()),
+            Poll::Ready(Some(Err(_))) => {
+                self.subscription = None;
+                let mut text = format!("retry: {}\n\n", RETRY_AFTER_ERROR.as_millis());
+                text.push_str(&StreamError::TopicRemoved.event(self.session));
+                self.give(text.into())
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if self.heartbeat.poll_due(cx) => self.give(Bytes::from_static(b":\n\n")),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn give(&mut self, bytes: Bytes) -> Poll<Option<Bytes>> {
+        self.heartbeat.on_write();
+        Poll::Ready(Some(bytes))
+    }
+
+    /// The headers of the stream, besides what every answer carries.
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers: HeaderMap = HEADERS
+            .into_iter()
+            .map(|(name, value)| (name, HeaderValue::from_static(value)))
+            .collect();
+        if let Ok(session) = HeaderValue::from_str(&self.session.to_string()) {
+            headers.insert(HeaderName::from_static("x-sd-session"), session);
+        }
+        headers
+    }
+}
+
+impl IntoResponse for Feed {
+    fn into_response(self) -> Response {
+        let headers = self.headers();
+        let refused = self.subscription.is_none();
+        let mut response = Response::new(Body::new(FeedBody(self)));
+        *response.headers_mut() = headers;
+        if refused {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
+        }
+        response
+    }
+}
+
+/// A feed as the body of an answer.
+struct FeedBody(Feed);
+
+impl http_body::Body for FeedBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -151,65 +211,56 @@ impl http_body::Body for SseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = &mut *self;
-        if let Some(head) = this.head.take() {
-            return this.give(head);
-        }
-        if this.connection.as_ref().is_some_and(|connection| connection.is_closing()) {
-            this.subscription = None;
-        }
-        let Some(subscription) = &mut this.subscription else { return Poll::Ready(None) };
-        match subscription.poll_event(cx) {
-            Poll::Ready(Some(Ok(event))) => {
-                let bytes = event.sse().clone();
-                this.give(bytes)
-            }
-            Poll::Ready(Some(Err(_))) => {
-                this.subscription = None;
-                let mut text = format!("retry: {}\n\n", RETRY_AFTER_ERROR.as_millis());
-                text.push_str(&StreamError::TopicRemoved.event(&this.stream.session));
-                this.give(text.into())
-            }
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending if this.heartbeat.poll_due(cx, this.stream.app.started) => {
-                this.give(Bytes::from_static(b":\n\n"))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-}
-
-impl SseBody {
-    fn give(&mut self, bytes: Bytes) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.heartbeat.wrote = Instant::now();
-        Poll::Ready(Some(Ok(Frame::data(bytes))))
+        self.0.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
 /// A comment after a time without any write.
 struct Heartbeat {
     interval: Duration,
+    origin: Instant,
     wrote: Instant,
+    /// There was a write whose time is to be noted.
+    just_wrote: bool,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Whom `sleep` wakes.
+    waker: Option<Waker>,
 }
 
 impl Heartbeat {
+    const fn new(interval: Duration, origin: Instant) -> Self {
+        Self { interval, origin, wrote: origin, just_wrote: true, sleep: None, waker: None }
+    }
+
+    const fn on_write(&mut self) {
+        self.just_wrote = true;
+    }
+
     /// Whether it is time. The timer is moved only when it fires, not at each write; it fires on a
     /// grid that all streams share, so that one wake-up serves many.
-    fn poll_due(&mut self, cx: &mut Context<'_>, origin: Instant) -> bool {
+    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         if self.interval.is_zero() {
             return false;
         }
+        let now = Instant::now();
+        if std::mem::take(&mut self.just_wrote) {
+            self.wrote = now;
+        }
+        let known = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if known && self.sleep.as_ref().is_some_and(|sleep| now < sleep.deadline()) {
+            return false;
+        }
+        self.waker = Some(cx.waker().clone());
         loop {
             let due = self.wrote + self.interval;
             let sleep = self.sleep.get_or_insert_with(|| {
-                Box::pin(tokio::time::sleep_until(on_grid(due, origin, self.interval)))
+                Box::pin(tokio::time::sleep_until(on_grid(due, self.origin, self.interval)))
             });
             if sleep.as_mut().poll(cx).is_pending() {
                 return false;
             }
             self.sleep = None;
-            if Instant::now() >= due {
+            if now >= due {
                 return true;
             }
         }
@@ -230,7 +281,7 @@ fn jittered(interval: Duration, seed: &mut Seed) -> Duration {
 }
 
 /// What a stream begins with: a comment that opens it, and how long to wait before coming back.
-fn head(retry: Duration) -> String {
+fn opening(retry: Duration) -> String {
     format!(": ok\nretry: {}\n\n", retry.as_millis())
 }
 

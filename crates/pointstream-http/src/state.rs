@@ -20,6 +20,7 @@ pub(crate) struct App {
     pub(crate) counters: Counters,
     /// The origin of the grid that heartbeats are aligned to.
     pub(crate) started: Instant,
+    ending: AtomicBool,
     seed: Mutex<Seed>,
 }
 
@@ -31,9 +32,19 @@ impl App {
             hosts: Hosts::new(&options.allowed_hosts),
             counters: Counters::default(),
             started: Instant::now(),
+            ending: AtomicBool::new(false),
             seed: Mutex::new(options.seed.clone()),
             options,
         }
+    }
+
+    /// Notes that the server ends; the connections are woken otherwise.
+    pub(crate) fn end(&self) {
+        self.ending.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
     }
 
     /// Numbers of its own for one stream.

@@ -17,7 +17,7 @@ use pointstream_conn::{
 };
 use pointstream_point::{Fault, PointKey, Tags};
 
-pub use learn::Found;
+pub use learn::{Found, Learned};
 pub use link::{Trace, Traced};
 pub use wire::{Dial, Wire};
 
@@ -263,7 +263,9 @@ impl<D: Dial> Drop for Modbus<D> {
 
 impl<D: Dial> Driver for Modbus<D> {
     fn features(&self) -> Features {
-        Features::NONE.with_poll().with_write()
+        // A pause between requests leaves no two of them in flight.
+        let window = if self.config.request_delay.is_zero() { self.window() } else { 1 };
+        Features::NONE.with_poll().with_write().with_window(window)
     }
 
     /// Connects, and asks for a sign of life: a connection that a device accepts and never serves
@@ -325,7 +327,7 @@ impl<D: Dial> Driver for Modbus<D> {
     }
 
     async fn read(&mut self, requests: &[Fetch], into: &mut Readings) -> Result<(), OpError> {
-        if requests.len() > 1 && self.window() > 1 && self.config.request_delay.is_zero() {
+        if requests.len() > 1 && self.features().window > 1 {
             return self.read_window(requests, into).await;
         }
         for request in requests {

@@ -326,6 +326,6 @@ mod tests {
         assert!(state.show(None, wall(40)));
         assert_eq!(state.cur().times, None);
         assert!(state.rare.is_none(), "a plain point is small again");
-        assert!(size_of::<CurState>() <= 56);
+        assert!(size_of::<CurState>() <= 48);
     }
 }

@@ -29,6 +29,7 @@ mod priority;
 mod spec;
 mod status;
 mod tags;
+mod text;
 mod tuning;
 mod unit;
 mod value;
@@ -53,6 +54,7 @@ pub use priority::{
 pub use spec::{More, PointMore, PointSpec, RangeError};
 pub use status::{Status, UnknownStatus};
 pub use tags::{Tag, Tags};
+pub use text::Str;
 pub use tuning::{Schedule, Tuning};
 pub use unit::{Unit, UnitError};
 pub use value::{DateTime, Value};

@@ -9,7 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::convert::number;
-use crate::{Kind, Unit};
+use crate::{Kind, Str, Unit};
 
 /// A point's value.
 ///
@@ -30,7 +30,7 @@ pub enum Value {
     /// A number with an optional unit.
     Number(f64, Option<Unit>),
     /// Unicode text.
-    Str(Arc<str>),
+    Str(Str),
     /// A date and time of day in a time zone.
     DateTime(Arc<DateTime>),
 }
@@ -74,7 +74,7 @@ impl Value {
     }
 
     /// Text.
-    pub fn str(text: impl Into<Arc<str>>) -> Self {
+    pub fn str(text: impl Into<Str>) -> Self {
         Self::Str(text.into())
     }
 
@@ -320,6 +320,6 @@ mod tests {
 
     #[test]
     fn a_value_is_small() {
-        assert!(size_of::<Value>() <= 24);
+        assert!(size_of::<Value>() <= 16);
     }
 }

@@ -1,10 +1,12 @@
+use core::mem::replace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pointstream_point::{Cur, Effective, His, Id, PointKey, PointSpec, Tag, Value, Write};
+use pointstream_point::{Cur, Effective, His, Id, PointKey, PointSpec, Write};
 
 use crate::by_id::{ById, Place};
+use crate::entry::Entry;
 
 /// All points, by id and by key.
 ///
@@ -23,49 +25,24 @@ struct Shard {
     free: Vec<u32>,
 }
 
-#[derive(Debug, Default)]
-struct Slot {
-    generation: u32,
-    entry: Option<Entry>,
+/// A place for a point. What takes a free one has the next generation.
+#[derive(Debug)]
+enum Slot {
+    Free { generation: u32 },
+    Taken(Entry),
 }
 
-/// One point.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Entry {
-    /// What is configured.
-    pub spec: Arc<PointSpec>,
-    /// The connector that it belongs to, shared by its points; none for a point that is written
-    /// and read here alone.
-    pub conn: Option<Arc<Id>>,
-    /// What it shows now.
-    pub cur: Cur,
-    /// What it shows of its writes, if it can be written.
-    pub write: Option<Box<WriteView>>,
-    /// What it shows of the history of its device, if that keeps one.
-    pub his: Option<Box<His>>,
-}
-
-/// What a writable point shows: what is in effect, and what became of it at the device.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct WriteView {
-    /// What wins among the levels of its priority array.
-    pub effective: Effective,
-    /// What became of it at the device; none for a point without a connector.
-    pub status: Option<Write>,
-}
-
-impl WriteView {
-    /// Nothing in effect, and nothing known of any device.
-    pub const fn new() -> Self {
-        Self { effective: Effective::NONE, status: None }
+impl Slot {
+    /// The point, if it is of this generation.
+    fn entry(&self, generation: u32) -> Option<&Entry> {
+        self.taken().filter(|entry| entry.generation == generation)
     }
-}
 
-impl Default for WriteView {
-    fn default() -> Self {
-        Self::new()
+    fn taken(&self) -> Option<&Entry> {
+        match self {
+            Self::Taken(entry) => Some(entry),
+            Self::Free { .. } => None,
+        }
     }
 }
 
@@ -123,18 +100,16 @@ impl Points {
             Some(index) => index,
             None if slots.slots.len() >= Self::SHARD_LEN_MAX => return Err(InsertError::Full),
             None => {
-                slots.slots.push(Slot::default());
+                slots.slots.push(Slot::Free { generation: 0 });
                 u32::try_from(slots.slots.len() - 1).unwrap_or(u32::MAX)
             }
         };
         let slot = &mut slots.slots[index as usize];
-        slot.generation = slot.generation.wrapping_add(1);
-        let key = PointKey { shard, slot: index, generation: slot.generation };
+        let (Slot::Free { generation } | Slot::Taken(Entry { generation, .. })) = *slot;
+        let generation = generation.wrapping_add(1);
+        *slot = Slot::Taken(Entry::new(generation, spec, slots.conn.clone(), wall));
         self.by_id.insert(at, Place { shard, slot: index });
-        let mut cur = Cur::default();
-        cur.ts = wall;
-        let write = spec.is_writable().then(Box::default);
-        slot.entry = Some(Entry { spec, conn: slots.conn.clone(), cur, write, his: None });
+        let key = PointKey { shard, slot: index, generation };
         Ok(key)
     }
 
@@ -146,9 +121,13 @@ impl Points {
             self.by_id.remove(at);
         }
         let shard = self.shards.get_mut(&key.shard)?;
-        let entry = shard.slots.get_mut(key.slot as usize)?.entry.take()?;
+        let free = Slot::Free { generation: key.generation };
+        let slot = replace(shard.slots.get_mut(key.slot as usize)?, free);
         shard.free.push(key.slot);
-        Some(entry)
+        match slot {
+            Slot::Taken(entry) => Some(entry),
+            Slot::Free { .. } => None,
+        }
     }
 
     /// Forgets a shard with all its points. Its number must not be used again, since keys of its
@@ -170,7 +149,7 @@ impl Points {
     /// Takes note of what a point shows now. A key that has passed is ignored.
     pub fn apply(&mut self, key: PointKey, cur: &Cur) -> Option<&Entry> {
         let entry = self.entry_mut(key)?;
-        entry.cur.clone_from(cur);
+        entry.set_cur(cur);
         Some(entry)
     }
 
@@ -196,14 +175,15 @@ impl Points {
     }
 
     fn entry_mut(&mut self, key: PointKey) -> Option<&mut Entry> {
-        let slot = self.shards.get_mut(&key.shard)?.slots.get_mut(key.slot as usize)?;
-        slot.entry.as_mut().filter(|_| slot.generation == key.generation)
+        match self.shards.get_mut(&key.shard)?.slots.get_mut(key.slot as usize)? {
+            Slot::Taken(entry) if entry.generation == key.generation => Some(entry),
+            _ => None,
+        }
     }
 
     /// The point with this key.
     pub fn get(&self, key: PointKey) -> Option<&Entry> {
-        let slot = self.shards.get(&key.shard)?.slots.get(key.slot as usize)?;
-        slot.entry.as_ref().filter(|_| slot.generation == key.generation)
+        self.shards.get(&key.shard)?.slots.get(key.slot as usize)?.entry(key.generation)
     }
 
     /// The point with this id.
@@ -214,9 +194,8 @@ impl Points {
 
     /// The point at a place.
     fn at(&self, Place { shard, slot }: Place) -> Option<(PointKey, &Entry)> {
-        let place = self.shards.get(&shard)?.slots.get(slot as usize)?;
-        let key = PointKey { shard, slot, generation: place.generation };
-        Some((key, place.entry.as_ref()?))
+        let entry = self.shards.get(&shard)?.slots.get(slot as usize)?.taken()?;
+        Some((PointKey { shard, slot, generation: entry.generation }, entry))
     }
 
     /// The id of the point at a place that is listed, where there is one.
@@ -234,8 +213,8 @@ impl Points {
     pub fn of_shard(&self, shard: u32) -> impl Iterator<Item = (PointKey, &Entry)> {
         let slots = self.shards.get(&shard).map(|shard| shard.slots.as_slice()).unwrap_or_default();
         (0u32..).zip(slots).filter_map(move |(at, slot)| {
-            let key = PointKey { shard, slot: at, generation: slot.generation };
-            Some((key, slot.entry.as_ref()?))
+            let entry = slot.taken()?;
+            Some((PointKey { shard, slot: at, generation: entry.generation }, entry))
         })
     }
 
@@ -250,44 +229,9 @@ impl Points {
     }
 }
 
-impl Entry {
-    /// The tag of this name as a filter sees it: the tags that every point has, or else its own.
-    pub fn tag(&self, name: &str) -> Option<Tag> {
-        let text = |text: &str| Some(Tag::Value(Value::str(text)));
-        match name {
-            "point" => Some(Tag::Marker),
-            "id" => text(self.spec.id.as_str()),
-            "dis" => text(self.spec.dis()),
-            "kind" => text(self.spec.kind.as_str()),
-            "unit" => self.spec.unit.and_then(|unit| text(unit.symbol())),
-            "connector" => self.conn.as_ref().and_then(|conn| text(conn.as_str())),
-            "cur" => self.spec.cur.as_ref().map(|_| Tag::Marker),
-            "writable" => self.spec.is_writable().then_some(Tag::Marker),
-            "disabled" => self.spec.disabled.then_some(Tag::Marker),
-            "curStatus" => text(self.cur.status.as_str()),
-            "curErr" => self.cur.err.as_deref().and_then(text),
-            "writeStatus" => text(self.write.as_ref()?.status.as_ref()?.status.as_str()),
-            "writeErr" => text(self.write.as_ref()?.status.as_ref()?.err.as_deref()?),
-            "writeLevel" => {
-                let level = self.write.as_ref()?.effective.level.number();
-                Some(Tag::Value(Value::number(f64::from(level))))
-            }
-            "writeVal" => {
-                let val = &self.write.as_ref()?.effective.val;
-                (*val != Value::Null).then(|| Tag::Value(val.clone()))
-            }
-            "hisStatus" => text(self.his.as_ref()?.status.as_str()),
-            "hisErr" => text(self.his.as_ref()?.err.as_deref()?),
-            "curVal" if self.cur.val == Value::Null => None,
-            "curVal" => Some(Tag::Value(self.cur.val.clone())),
-            _ => self.spec.more.tags.get(name).cloned(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use pointstream_point::{Kind, Status};
+    use pointstream_point::{Kind, Status, Tag, Value};
 
     use super::*;
 
@@ -355,7 +299,7 @@ mod tests {
         let key = points.insert(1, Some(&id("ahu")), spec("a"), Timestamp::UNIX_EPOCH).unwrap();
         let mut cur = Cur::default();
         cur.status = Status::Down;
-        assert_eq!(points.apply(key, &cur).unwrap().cur.status, Status::Down);
+        assert_eq!(points.apply(key, &cur).unwrap().cur().status, Status::Down);
         let (_, entry) = points.find("a").unwrap();
         assert_eq!(entry.tag("curStatus"), Some(Tag::Value(Value::str("down"))));
         assert_eq!(entry.tag("curVal"), None);

@@ -2,7 +2,7 @@ use core::cmp::Ordering;
 
 use pointstream_point::{Tag, Unit, Value};
 
-use crate::directory::Entry;
+use crate::entry::Entry;
 
 /// A filter over points, in the language of Project Haystack: `temp and air`, `not writable`,
 /// `curVal > 20°C`, `connector == "ahu" and (sensor or sp)`.
@@ -295,13 +295,10 @@ mod tests {
         spec.more.tags.set("note", Tag::Value(Value::str("say \"hi\"")));
         let mut cur = Cur::default();
         (cur.status, cur.val) = (Status::Ok, Value::Number(21.5, spec.unit));
-        Entry {
-            spec: Arc::new(spec),
-            conn: "ahu".parse().ok().map(Arc::new),
-            cur,
-            write: None,
-            his: None,
-        }
+        let conn = "ahu".parse().ok().map(Arc::new);
+        let mut entry = Entry::new(1, Arc::new(spec), conn, cur.ts);
+        entry.set_cur(&cur);
+        entry
     }
 
     #[test]

@@ -8,10 +8,12 @@
 mod arrays;
 mod by_id;
 mod directory;
+mod entry;
 mod filter;
 mod watch;
 
 pub use arrays::{Arrays, LevelWriteError};
-pub use directory::{Entry, InsertError, Points, WriteView};
+pub use directory::{InsertError, Points};
+pub use entry::{Entry, WriteView};
 pub use filter::{Filter, FilterError};
 pub use watch::{WatchError, WatchId, Watches};

@@ -1,3 +1,4 @@
+use core::num::NonZeroU32;
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
@@ -36,6 +37,14 @@ pub enum Weather {
     Trickle,
     /// Answers every request with bytes that are no answer.
     Garbage,
+    /// Inverts one bit in each so many bytes of the answers, counted over the connection; another bit
+    /// each time.
+    Corrupt(NonZeroU32),
+    /// Resets open connections and every new one, rather than closing them.
+    Reset,
+    /// Passes nothing on in either direction and holds every connection open, also those that the
+    /// server has closed: the network between them is gone.
+    HalfOpen,
 }
 
 impl Proxy {
@@ -83,21 +92,37 @@ async fn serve(
     server: SocketAddr,
     mut weather: watch::Receiver<Weather>,
 ) -> io::Result<()> {
-    if *weather.borrow() == Weather::Cut {
-        return Ok(());
+    match *weather.borrow() {
+        Weather::Cut => return Ok(()),
+        Weather::Reset => return client.set_zero_linger(),
+        _ => {}
     }
     let mut server = TcpStream::connect(server).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (mut request, mut answer) = ([0; 4096], [0; 4096]);
+    let mut passed = 0;
     loop {
+        let now = *weather.borrow_and_update();
+        match now {
+            Weather::Cut => return Ok(()),
+            // What is closed so says goodbye to nobody.
+            Weather::Reset => return client.set_zero_linger(),
+            Weather::HalfOpen => {
+                if weather.changed().await.is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
+            _ => {}
+        }
         tokio::select! {
             len = client.read(&mut request) => {
                 let len = len?;
                 if len == 0 {
                     return Ok(());
                 }
-                if *weather.borrow() == Weather::Garbage {
+                if now == Weather::Garbage {
                     client.write_all(&[0xa5; 64]).await?;
                 } else {
                     server.write_all(&request[..len]).await?;
@@ -108,11 +133,17 @@ async fn serve(
                 if len == 0 {
                     return Ok(());
                 }
+                let answer = &mut answer[..len];
+                // The weather may have changed while the answer was on its way.
                 let now = *weather.borrow();
-                pass(&mut client, &answer[..len], now).await?;
+                if let Weather::Corrupt(each) = now {
+                    corrupt(answer, passed, each);
+                }
+                passed += len as u64;
+                pass(&mut client, answer, now).await?;
             }
             changed = weather.changed() => {
-                if changed.is_err() || *weather.borrow() == Weather::Cut {
+                if changed.is_err() {
                     return Ok(());
                 }
             }
@@ -120,10 +151,20 @@ async fn serve(
     }
 }
 
+/// Inverts a bit in each so many bytes, of which `passed` went before these.
+fn corrupt(bytes: &mut [u8], passed: u64, each: NonZeroU32) {
+    let each = u64::from(each.get());
+    for (place, byte) in (passed + 1..).zip(bytes) {
+        if place % each == 0 {
+            *byte ^= 1 << ((place / each) % 8);
+        }
+    }
+}
+
 async fn pass(client: &mut TcpStream, bytes: &[u8], weather: Weather) -> io::Result<()> {
     match weather {
-        Weather::Fair | Weather::Garbage => client.write_all(bytes).await,
-        Weather::Cut | Weather::Swallow => Ok(()),
+        Weather::Fair | Weather::Garbage | Weather::Corrupt(_) => client.write_all(bytes).await,
+        Weather::Cut | Weather::Swallow | Weather::Reset | Weather::HalfOpen => Ok(()),
         Weather::Delay(delay) => {
             tokio::time::sleep(delay).await;
             client.write_all(bytes).await
@@ -178,5 +219,40 @@ mod tests {
         let _ = client.read_to_end(&mut rest).await;
         let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
         assert_eq!(client.read(&mut answer).await.unwrap_or(0), 0);
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_none_of_an_orderly_end_and_corruption_is_where_it_was_asked_for() {
+        let (addr, _tasks) = echo().await;
+        let proxy = Proxy::start(addr).await.unwrap();
+        let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
+        proxy.set(Weather::Corrupt(NonZeroU32::new(3).unwrap()));
+        let mut answer = [0; 4];
+        for expected in [[0, 0, 2, 0], [0, 4, 0, 0], [8, 0, 0, 16]] {
+            client.write_all(&[0; 4]).await.unwrap();
+            client.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, expected);
+        }
+        proxy.set(Weather::Reset);
+        let error = client.read(&mut answer).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn half_open_holds_everything_back_and_lets_it_go_in_better_weather() {
+        let (addr, _tasks) = echo().await;
+        let proxy = Proxy::start(addr).await.unwrap();
+        let mut client = TcpStream::connect(proxy.addr()).await.unwrap();
+        proxy.set(Weather::HalfOpen);
+        client.write_all(b"ping").await.unwrap();
+        let mut answer = [0; 4];
+        tokio::select! {
+            biased;
+            _ = client.read(&mut answer) => panic!("something came through"),
+            () = async { for _ in 0..100 { tokio::task::yield_now().await } } => {}
+        }
+        proxy.set(Weather::Fair);
+        client.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"ping");
     }
 }

@@ -189,7 +189,8 @@ impl Shared {
 }
 
 fn view(entry: &Entry) -> PointView {
-    let Entry { spec, cur, conn, write, his, .. } = entry;
+    let Entry { spec, conn, write, his, .. } = entry;
+    let cur = entry.cur();
     let mut view = PointView::new(spec.id.clone(), spec.kind);
     view.dis = spec.more.dis.as_deref().map(str::to_owned);
     view.unit = spec.unit;
@@ -232,7 +233,7 @@ fn metrics(shared: &Shared, out: &mut String) {
     let state = shared.lock();
     let mut by_status = [0u64; Status::ALL.len()];
     for (_, entry) in state.points.iter_after(None) {
-        let at = Status::ALL.iter().position(|status| *status == entry.cur.status);
+        let at = Status::ALL.iter().position(|status| *status == entry.cur().status);
         at.into_iter().for_each(|at| by_status[at] += 1);
     }
     let stats: Vec<(Id, Status, PollStats)> = state

@@ -75,9 +75,11 @@ impl Connector {
 
     /// What is read out of turn, but never twice in a row while a scan waits.
     fn next_quick(&mut self) -> Option<Action> {
-        if let Some(request) = self.quick_plan.pop_front() {
+        if !self.quick_plan.is_empty() {
             self.quick_last = true;
-            return Some(Action::Read(vec![request], PlanFor::Quick));
+            let count = self.quick_plan.len().min(self.features.window.max(1));
+            let requests = self.quick_plan.drain(..count).collect();
+            return Some(Action::Read(requests, PlanFor::Quick));
         }
         if self.quick.is_empty() {
             return None;
@@ -90,16 +92,16 @@ impl Connector {
         let groups = self.shard.groups.len();
         for step in 1..=groups {
             let at = (self.turn + step) % groups;
-            match self.shard.groups[at].bucket.want() {
+            match self.shard.groups[at].bucket.want(self.features.window.max(1)) {
                 Want::Nothing => {}
                 Want::Plan => {
                     self.shard.groups[at].bucket.ask();
                     let keys = self.shard.polled_keys(self.config.shard, at);
                     return Some(Action::Plan(keys, PlanFor::Bucket(at)));
                 }
-                Want::Read(request) => {
+                Want::Read(requests) => {
                     self.turn = at;
-                    return Some(Action::Read(vec![request], PlanFor::Bucket(at)));
+                    return Some(Action::Read(requests, PlanFor::Bucket(at)));
                 }
             }
         }

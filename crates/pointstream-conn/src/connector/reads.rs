@@ -38,7 +38,8 @@ impl Connector {
                 let now = self.now.at;
                 let Some(group) = self.shard.groups.get_mut(at) else { return };
                 let tuning = &group.tuning.tuning;
-                if group.bucket.advance(now, tuning.poll_time, tuning.poll_schedule) {
+                let (period, schedule) = (tuning.poll_time, tuning.poll_schedule);
+                if group.bucket.advance(requests.len(), now, period, schedule) {
                     self.polls.scans += 1;
                 }
             }

@@ -4,7 +4,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{Extensions, HeaderMap, StatusCode, Uri, header};
-use pointstream_hub::{Error, Revision, TopicInfo};
+use pointstream_hub::{Error, Revision, Subscription, TopicInfo};
 use serde::Serialize;
 
 use crate::accept;
@@ -111,22 +111,36 @@ pub(super) async fn stream(
     extensions: Extensions,
 ) -> Response {
     let stream = Stream::new(Arc::clone(&app));
-    let query = Query::of(&uri);
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let named = query.get("X-Sd-Mode").or_else(|| header(&headers, "x-sd-mode"));
-    let Some(mode) = accept::mode(named, accept) else {
-        return stream.refuse(StreamError::BadAccept);
+    let subscription = match super::id(path) {
+        Ok(id) => subscribe(&app, &id, &uri, &headers),
+        Err(_) => Err(StreamError::UnknownTopic),
     };
-    let Ok(id) = super::id(path) else { return stream.refuse(StreamError::UnknownTopic) };
-    let last = last_event_id(&headers, &query);
-    match app.hub.subscribe(&id, mode, last) {
+    let feed = match subscription {
         Ok(subscription) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
             stream.follow(subscription, connection)
         }
-        Err(Error::SubscribersMax { .. }) => stream.refuse(StreamError::SubscribersMax),
-        Err(_) => stream.refuse(StreamError::UnknownTopic),
-    }
+        Err(error) => stream.refuse(error),
+    };
+    feed.into_response()
+}
+
+/// The subscription that a request asks for.
+pub(crate) fn subscribe(
+    app: &App,
+    id: &str,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Subscription, StreamError> {
+    let query = Query::of(uri);
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let named = query.get("X-Sd-Mode").or_else(|| header(headers, "x-sd-mode"));
+    let mode = accept::mode(named, accept).ok_or(StreamError::BadAccept)?;
+    let last = last_event_id(headers, &query);
+    app.hub.subscribe(id, mode, last).map_err(|error| match error {
+        Error::SubscribersMax { .. } => StreamError::SubscribersMax,
+        _ => StreamError::UnknownTopic,
+    })
 }
 
 /// Where the client left off: the header that browsers send, or else the query. What cannot be read

@@ -2,15 +2,15 @@
 
 use core::ops::Range;
 
-use pointstream_point::Fault;
+use pointstream_point::{Fault, Kind};
 
 use crate::block::Span;
 use crate::driver::bus::Purpose;
 use crate::driver::failure::Failure;
 use crate::driver::wire::Dial;
-use crate::driver::{Modbus, read_of};
+use crate::driver::{Modbus, permanent, read_of};
 use crate::error::AnswerError;
-use crate::map::RegisterMap;
+use crate::map::{Access, Register, RegisterMap};
 use crate::pdu::{IdAccess, Request, Response};
 use crate::table::Table;
 
@@ -25,6 +25,31 @@ pub struct Found {
     /// The register, or 0 or 1 for a bit.
     pub value: u16,
 }
+
+/// A row of what can be learned: a point, or something that has further rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Learned {
+    /// What people call it.
+    pub dis: String,
+    /// What to learn next for its rows; none where it is a point.
+    pub deeper: Option<String>,
+    /// The address to read, where it can be read.
+    pub cur: Option<String>,
+    /// The address to write to, where it can be written.
+    pub write: Option<String>,
+    /// The kind of its value; none where there is no point.
+    pub kind: Option<Kind>,
+    /// Its unit, as the register map has it.
+    pub unit: Option<String>,
+    /// Further tags, as the register map has them.
+    pub tags: Option<String>,
+    /// The register or bit, as a scan found it.
+    pub value: Option<u16>,
+}
+
+/// How many registers or bits one step of learning asks for.
+const LEARN_LEN: u32 = 1000;
 
 /// A device says that there is more, again and again: after so many answers it is not believed.
 const ID_ANSWERS_MAX: usize = 64;
@@ -107,6 +132,37 @@ impl<D: Dial> Modbus<D> {
         }
     }
 
+    /// What points there are. Without an argument these are the registers of the map, for which
+    /// nothing is asked of the device; where there is no map, the ranges that can be scanned. With the
+    /// [`deeper`](Learned::deeper) of a row, it scans that range, such as `holding:#0-999`, and gives
+    /// what is there and the next range. For a scan the session must be open.
+    ///
+    /// # Errors
+    ///
+    /// The argument is no range, or the first failure that is not the refusal of a range.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the answer that is still to come is discarded.
+    pub async fn learn(&mut self, argument: Option<&str>) -> Result<Vec<Learned>, Fault> {
+        let Some(argument) = argument else {
+            return Ok(match self.register_map() {
+                Some(map) => map.registers().iter().map(of_map).collect(),
+                None => Table::ALL.into_iter().map(|table| of_range(table, 0)).collect(),
+            });
+        };
+        let range = parse_range(argument);
+        let (table, range) = range.ok_or_else(|| {
+            permanent(format_args!("no range to learn: {argument:?}; one is holding:#0-999"))
+        })?;
+        let mut rows: Vec<_> =
+            self.scan(table, range.clone()).await?.iter().map(of_found).collect();
+        if range.end < 0x1_0000 {
+            rows.push(of_range(table, range.end));
+        }
+        Ok(rows)
+    }
+
     async fn look(&mut self, span: Span, found: &mut Vec<Found>) -> Result<(), Failure> {
         let answer = self.transact(Purpose::Read, &read_of(span)).await?;
         let values: Vec<u16> = match answer.response().map_err(AnswerError::Pdu)? {
@@ -117,5 +173,56 @@ impl<D: Dial> Modbus<D> {
         let of = |(start, value)| Found { table: span.table, start, value };
         found.extend((span.start..=u16::MAX).zip(values).take(usize::from(span.count)).map(of));
         Ok(())
+    }
+}
+
+/// `table:#first-last`, of at most [`LEARN_LEN`] registers or bits.
+fn parse_range(text: &str) -> Option<(Table, Range<u32>)> {
+    let (word, numbers) = text.trim().split_once(":#")?;
+    let table = Table::ALL.into_iter().find(|table| table.as_str() == word)?;
+    let (first, last) = numbers.split_once('-')?;
+    let (first, last): (u16, u16) = (first.parse().ok()?, last.parse().ok()?);
+    let range = u32::from(first)..u32::from(last) + 1;
+    (!range.is_empty() && range.end - range.start <= LEARN_LEN).then_some((table, range))
+}
+
+fn of_range(table: Table, start: u32) -> Learned {
+    let last = (start + LEARN_LEN).min(0x1_0000) - 1;
+    Learned {
+        dis: format!("{table} #{start} to #{last}"),
+        deeper: Some(format!("{table}:#{start}-{last}")),
+        ..Learned::default()
+    }
+}
+
+fn of_found(found: &Found) -> Learned {
+    let (table, start) = (found.table, found.start);
+    let address = format!("{table}:#{start}");
+    Learned {
+        dis: format!("{table} {}", table.number(start)),
+        write: table.is_writable().then(|| address.clone()),
+        cur: Some(address),
+        kind: Some(if table.is_bits() { Kind::Bool } else { Kind::Number }),
+        value: Some(found.value),
+        ..Learned::default()
+    }
+}
+
+/// A register of the map, whose name is its address.
+fn of_map(register: &Register) -> Learned {
+    let name = || Some(register.name.to_string());
+    let (address, access) = (&register.address, register.access);
+    Learned {
+        dis: register.dis.to_string(),
+        cur: name().filter(|_| access != Access::Write),
+        write: name().filter(|_| access != Access::Read && address.table.is_writable()),
+        kind: Some(match address {
+            address if address.is_bool() => Kind::Bool,
+            address if address.is_text() => Kind::Str,
+            _ => Kind::Number,
+        }),
+        unit: register.unit.as_deref().map(str::to_owned),
+        tags: register.tags.as_deref().map(str::to_owned),
+        ..Learned::default()
     }
 }

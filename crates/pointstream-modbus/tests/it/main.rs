@@ -6,9 +6,13 @@
 mod bus;
 mod conformance;
 mod faults;
+mod learning;
 mod loopback;
+mod overload;
+mod pipelining;
 mod plant;
 mod sample;
 mod script;
 mod splitting;
+mod weather;
 mod writing;

@@ -3,9 +3,8 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
-use alloc::sync::Arc;
 
-use crate::{Unit, Value};
+use crate::{Str, Unit, Value};
 
 use super::enums::EnumDef;
 use super::error::ConvertFault;
@@ -92,11 +91,7 @@ impl Step {
         Ok(Value::Number(number, unit))
     }
 
-    fn apply_str(
-        &self,
-        text: Arc<str>,
-        context: &ConvertContext<'_>,
-    ) -> Result<Value, ConvertFault> {
+    fn apply_str(&self, text: Str, context: &ConvertContext<'_>) -> Result<Value, ConvertFault> {
         match self {
             Self::Lower => Ok(Value::str(text.to_ascii_lowercase())),
             Self::Upper => Ok(Value::str(text.to_ascii_uppercase())),
@@ -129,7 +124,7 @@ impl Step {
                 let def = def(id, context)?;
                 let name = if value { def.true_name() } else { def.false_name() };
                 let missing = || ConvertFault::EnumCode(value.to_string().into());
-                name.map(|name| Value::Str(Arc::clone(name))).ok_or_else(missing)
+                name.map(|name| Value::Str(name.clone())).ok_or_else(missing)
             }
             _ => Err(self.kind_fault(&Value::Bool(value))),
         }
@@ -223,7 +218,7 @@ fn name_of_code(x: f64, def: &EnumDef, checked: bool) -> Result<Value, ConvertFa
     // A number between two codes has no name.
     let name = if code as f64 == x { def.name(code) } else { None };
     match name {
-        Some(name) => Ok(Value::Str(Arc::clone(name))),
+        Some(name) => Ok(Value::Str(name.clone())),
         None => null_unless(checked, || ConvertFault::EnumCode(number::text(x, None).into())),
     }
 }

@@ -1,7 +1,8 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
+
+use crate::Str;
 
 /// The names of a number's values: rows of a name and a code.
 ///
@@ -10,11 +11,11 @@ use alloc::vec::Vec;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct EnumDef {
     /// By name, each once.
-    codes: Vec<(Arc<str>, i64)>,
+    codes: Vec<(Str, i64)>,
     /// By code, each once.
-    names: Vec<(i64, Arc<str>)>,
-    true_name: Option<Arc<str>>,
-    false_name: Option<Arc<str>>,
+    names: Vec<(i64, Str)>,
+    true_name: Option<Str>,
+    false_name: Option<Str>,
 }
 
 /// Why rows are not an enum definition, or why one more is refused.
@@ -38,7 +39,7 @@ impl EnumDef {
 
     /// A definition of rows with a name and a code; a row without a code has its index, counted
     /// from 0, as code.
-    pub fn new<N: Into<Arc<str>>>(
+    pub fn new<N: Into<Str>>(
         rows: impl IntoIterator<Item = (N, Option<i64>)>,
     ) -> Result<Self, EnumError> {
         let mut def = Self::default();
@@ -46,14 +47,14 @@ impl EnumDef {
             if index == Self::ROWS_MAX {
                 return Err(EnumError::Rows);
             }
-            let name: Arc<str> = name.into();
+            let name: Str = name.into();
             if name.is_empty() {
                 return Err(EnumError::Name(index));
             }
             let code = code.unwrap_or(index as i64);
             let side = if code == 0 { &mut def.false_name } else { &mut def.true_name };
-            side.get_or_insert_with(|| Arc::clone(&name));
-            def.codes.push((Arc::clone(&name), code));
+            side.get_or_insert_with(|| name.clone());
+            def.codes.push((name.clone(), code));
             def.names.push((code, name));
         }
         // The sorts are stable, so that the first row of those that are the same stays.
@@ -77,18 +78,18 @@ impl EnumDef {
     }
 
     /// The name of a code.
-    pub fn name(&self, code: i64) -> Option<&Arc<str>> {
+    pub fn name(&self, code: i64) -> Option<&Str> {
         let at = self.names.binary_search_by_key(&code, |row| row.0).ok()?;
         self.names.get(at).map(|row| &row.1)
     }
 
     /// The name of the first row whose code is not zero.
-    pub fn true_name(&self) -> Option<&Arc<str>> {
+    pub fn true_name(&self) -> Option<&Str> {
         self.true_name.as_ref()
     }
 
     /// The name of the first row whose code is zero.
-    pub fn false_name(&self) -> Option<&Arc<str>> {
+    pub fn false_name(&self) -> Option<&Str> {
         self.false_name.as_ref()
     }
 }

@@ -55,7 +55,8 @@ impl Config {
         let file: File = toml::from_str(text).map_err(|error| {
             Problem::at(name, text, error.span(), error.message().trim().replace('\n', " "))
         })?;
-        let mut reader = Reader { name, text, dir, files: Vec::new(), problems: Vec::new() };
+        let mut reader =
+            Reader { name, text, dir, files: Vec::new(), problems: Vec::new(), line: (0, 1) };
         let mut config = reader.config(file);
         files.extend_from_slice(&reader.files);
         Problems::check(reader.problems)?;
@@ -80,6 +81,9 @@ struct Reader<'a> {
     dir: &'a Path,
     files: Vec<PathBuf>,
     problems: Vec<Problem>,
+    /// A place in the text and its line. Ids come in the text's order, so that the lines of all of them
+    /// are found in one pass.
+    line: (usize, usize),
 }
 
 impl Reader<'_> {
@@ -267,12 +271,19 @@ impl Reader<'_> {
     }
 
     fn once(&mut self, seen: &mut BTreeMap<Id, (String, usize)>, id: &Spanned<Id>, what: &str) {
-        let place = Problem::at(self.name, self.text, Some(id.span()), "");
-        let line = place.place.map_or(0, |(line, _)| line);
+        let line = self.line_of(id.span().start);
         if let Some(before) = seen.insert(id.get_ref().clone(), (self.name.to_owned(), line)) {
             let message = format!("the {what} {} exists already, at {}", id.get_ref(), at(&before));
             self.problem(Some(id.span()), message);
         }
+    }
+
+    fn line_of(&mut self, at: usize) -> usize {
+        let (start, line) = if self.line.0 <= at { self.line } else { (0, 1) };
+        let between = self.text.as_bytes().get(start..at).unwrap_or_default();
+        let line = line + between.iter().filter(|&&byte| byte == b'\n').count();
+        self.line = (at, line);
+        line
     }
 
     fn known_tuning(&mut self, id: Option<&Spanned<Id>>, tunings: &BTreeMap<Id, Tuning>) {

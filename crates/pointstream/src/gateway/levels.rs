@@ -96,7 +96,8 @@ impl Shared {
         // Who writes the same value again wants the device to have it, if it seems not to.
         let status = entry.write.as_ref().and_then(|write| write.status.as_ref());
         let failed = status.is_none_or(|write| write.status != Status::Ok);
-        let differs = entry.cur.status == Status::Ok && !entry.cur.val.same(&effective.val);
+        let cur = entry.cur();
+        let differs = cur.status == Status::Ok && !cur.val.same(&effective.val);
         let again = written.level == effective.level && (failed || differs);
         let wanted = written.effective.is_some() || (again && effective.val != Value::Null);
         let conn = entry.conn.as_deref().filter(|_| wanted && entry.spec.write.is_some());
@@ -111,7 +112,7 @@ impl Shared {
         let Some(entry) = state.points.get(key) else { return };
         let effective = state.arrays.effective(entry.spec.id.as_str());
         let tracks = entry.spec.more.cur_tracks_write && entry.spec.cur.is_none();
-        let before = &entry.cur;
+        let before = entry.cur();
         let news = before.status != Status::Ok || !before.val.same(&effective.val);
         let cur = (tracks && news).then(|| {
             let mut cur = Cur::default();

@@ -82,7 +82,7 @@ fn apply_one(hub: &Hub, state: &mut State, config: &TopicConfig) -> Result<bool,
         .points
         .iter_after(None)
         .filter(|(_, entry)| filter.as_ref().is_none_or(|filter| filter.matches(entry)))
-        .map(|(key, entry)| (key, entry.spec.id.to_string(), row(&entry.cur, entry.spec.unit)))
+        .map(|(key, entry)| (key, entry.spec.id.to_string(), row(&entry.cur(), entry.spec.unit)))
         .collect();
     let is_new = !state.topics.contains_key(&config.id);
     if is_new {

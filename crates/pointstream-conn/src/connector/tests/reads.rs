@@ -82,6 +82,20 @@ fn a_sync_opens_reads_each_point_once_and_leaves_nothing_watched() {
 }
 
 #[test]
+fn a_driver_with_a_window_gets_several_requests_at_a_time() {
+    let mut sim = bound(Features::NONE.with_poll().with_window(4), 95);
+    sim.input(Input::Watch(keys(95)));
+    assert_eq!(sim.count("read"), 3, "ten requests: four, four and two");
+    let stats = sim.machine.stats();
+    assert_eq!((stats.requests, stats.scans, stats.readings), (10, 1, 95));
+    assert_eq!(sim.status(94), Status::Ok);
+    sim.log.clear();
+    sim.input(Input::Sync(keys(45), 1));
+    assert_eq!(sim.names(), ["plan", "read", "read"]);
+    assert_eq!(sim.synced, [(1, Ok(()))]);
+}
+
+#[test]
 fn a_sync_ends_though_its_points_go() {
     let mut sim = bound(Features::NONE.with_poll(), 2);
     let now = Now::simulated(at(0));

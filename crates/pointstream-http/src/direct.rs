@@ -1,0 +1,68 @@
+//! Plain subscriptions over HTTP/1.1, served without the HTTP library.
+//!
+//! Most connections of a hub are subscribers that wait, and a library that could serve anything
+//! keeps buffers for anything. So the head of a connection's first request is read here. If it is a
+//! plain subscription that the guard lets pass, a [`Writer`] sends the hub's shared bytes; every
+//! other connection goes to the library with the bytes that were read, as does one whose stream has
+//! ended. What a client sees is the same, byte for byte.
+
+mod chunk;
+mod head;
+mod writer;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header};
+
+pub(crate) use head::read;
+pub(crate) use writer::{Outcome, Writer};
+
+use crate::clock;
+use crate::guard;
+use crate::routes::topics;
+use crate::sse::{Feed, Stream};
+use crate::state::{App, Connection};
+
+/// A subscription that is served here.
+pub(crate) struct Direct {
+    /// The answer's head.
+    pub(crate) head: Bytes,
+    pub(crate) feed: Feed,
+    /// What the client sent after the request.
+    pub(crate) rest: Vec<u8>,
+}
+
+/// What `bytes`, the beginning of a connection, ask for; none if the library has to answer, as it
+/// does whatever the guard or the hub refuses.
+pub(crate) fn open(app: &Arc<App>, bytes: &[u8], connection: &Arc<Connection>) -> Option<Direct> {
+    let head = head::parse(bytes)?;
+    let id = head.uri.path().strip_prefix(head::TOPICS)?;
+    let local: SocketAddr = connection.local;
+    guard::check(app, &head.uri, &head.headers, local).ok()?;
+    let subscription = topics::subscribe(app, id, &head.uri, &head.headers).ok()?;
+    let feed = Stream::new(Arc::clone(app)).follow(subscription, Some(Arc::clone(connection)));
+    let mut headers = feed.headers();
+    guard::seal(app, StatusCode::OK, &mut headers);
+    headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    if let Ok(date) = HeaderValue::from_str(&clock::http_date()) {
+        headers.insert(header::DATE, date);
+    }
+    let rest = bytes.get(head.len..).unwrap_or_default().to_vec();
+    Some(Direct { head: render(&headers), feed, rest })
+}
+
+/// The head of an answer that succeeds.
+fn render(headers: &HeaderMap) -> Bytes {
+    let mut head = Vec::with_capacity(1_024);
+    head.extend_from_slice(format!("{:?} 200 OK\r\n", Version::HTTP_11).as_bytes());
+    for (name, value) in headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head.into()
+}
