@@ -194,7 +194,7 @@ impl Driver for Mqtt {
         if let Some(Link::Up(_, connected)) =
             self.session.as_ref().map(|open| open.link.borrow().clone())
         {
-            tags.set("mqttClientId", Tag::Value(Value::str(Arc::clone(&connected.client_id))));
+            tags.set("mqttClientId", Tag::Value(Value::str(&*connected.client_id)));
             tags.set("mqttSessionPresent", Tag::Value(Value::Bool(connected.session_present)));
         }
         Ok(tags)

@@ -22,6 +22,8 @@ pub use pointstream_conn as conn;
 pub use pointstream_http as http;
 #[cfg(any(feature = "modbus", feature = "modbus-server"))]
 pub use pointstream_modbus as modbus;
+#[cfg(feature = "mqtt")]
+pub use pointstream_mqtt as mqtt;
 #[cfg(feature = "tokio")]
 pub use pointstream_points as points;
 

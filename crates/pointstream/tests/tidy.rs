@@ -46,7 +46,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-test", &["conn", "net", "point", "time"]),
     (
         "pointstream",
-        &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "store", "time"],
+        &[
+            "conn", "http", "hub", "modbus", "mqtt", "net", "patch", "point", "points", "store",
+            "time",
+        ],
     ),
 ];
 
