@@ -7,6 +7,7 @@
 //!   [`frame`] finds them in a stream of bytes.
 //! - [`session::Session`] is a client's session, which outlives its connections: told the time and
 //!   given bytes, asked for bytes and events.
+//! - [`sparkplug`] is Sparkplug B: topics, payloads, a host application and an edge node.
 //! - Feature `tokio`: `io::Client` is a session on a socket, shared by whoever wants something of it.
 //! - Feature `driver`: the connector driver of kind `mqtt`.
 
@@ -24,6 +25,7 @@ pub mod frame;
 pub mod io;
 pub mod packet;
 pub mod session;
+pub mod sparkplug;
 pub mod topic;
 
 #[cfg(feature = "driver")]
