@@ -9,6 +9,7 @@
 mod api;
 mod direct;
 mod faults;
+mod http2;
 mod parser;
 mod publish;
 mod security;
