@@ -55,8 +55,8 @@ mod state;
 mod time;
 
 pub use admin::{
-    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
-    QueryError, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
+    PointsQuery, QueryError, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;

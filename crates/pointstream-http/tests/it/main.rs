@@ -7,6 +7,7 @@
 )]
 
 mod api;
+mod connectors;
 mod direct;
 mod faults;
 mod http2;
