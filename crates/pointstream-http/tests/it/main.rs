@@ -16,3 +16,4 @@ mod publish;
 mod security;
 mod sse;
 mod support;
+mod views;
