@@ -100,10 +100,12 @@ impl World {
     }
 
     fn document(&mut self) -> Value {
-        let fields: serde_json::Map<_, _> = ["a", "b", "c"]
-            .into_iter()
-            .filter_map(|key| (self.roll(4) > 0).then(|| (key.to_owned(), json!(self.roll(8)))))
-            .collect();
+        let mut fields = serde_json::Map::new();
+        for key in ["a", "b", "c"] {
+            if self.roll(4) > 0 {
+                fields.insert(key.to_owned(), json!(self.roll(8)));
+            }
+        }
         let list: Vec<Value> = (0..self.roll(5))
             .map(|_| match self.roll(3) {
                 0 => json!(self.roll(4)),
