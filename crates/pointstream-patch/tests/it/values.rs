@@ -82,3 +82,22 @@ fn patches_of_crate_json_patch_go_in_and_out() {
     );
     assert_eq!(crate::support::value(&text.unwrap()), new);
 }
+
+#[cfg(feature = "serde_json")]
+#[test]
+fn a_value_of_any_depth_needs_no_stack() {
+    use pointstream_patch::{ParseErrorKind, PatchError, ValueError};
+    let mut deep = json!(1);
+    for _ in 0..200_000 {
+        deep = serde_json::Value::Array(vec![deep]);
+    }
+    let limits = Limits::default();
+    let refused = |result: Result<(), ValueError>| match result {
+        Err(ValueError::Patch(PatchError::Document(error))) => error.kind(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(apply_value(&mut deep, b"[]", &limits)), ParseErrorKind::Depth);
+    assert_eq!(refused(merge_value(&mut deep, b"1", &limits)), ParseErrorKind::Depth);
+    // Dropping it would need stack.
+    core::mem::forget(deep);
+}
