@@ -184,6 +184,28 @@ fn what_is_replaced_and_removed_is_tested_if_that_is_asked_for() {
 }
 
 #[test]
+fn an_index_in_the_pointer_to_an_identity_is_spelled_as_all_indices_are() {
+    let list = |ids: [u32; 4], v: u32| {
+        let text = "a text that is there in all of them and long enough to stay where it is";
+        let rows = ids.map(|id| format!("[{v},{id},\"{text}\",\"{text}\"]"));
+        format!("[{}]", rows.join(","))
+    };
+    let (old, new) = (list([1, 2, 3, 4], 5), list([4, 1, 2, 3], 6));
+    let len = |id: &str| {
+        let mut options = Options::default();
+        options.moves = true;
+        options.key("/*", id).unwrap();
+        match diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap() {
+            Change::Script(script) => script.len_bytes(),
+            _ => usize::MAX,
+        }
+    };
+    assert!(len("/1") < len("/none"));
+    assert_eq!(len("/01"), len("/none"));
+    assert_eq!(len("/+1"), len("/none"));
+}
+
+#[test]
 fn a_configured_key_tells_rows_apart() {
     let row = |kind: &str, id: u32, value: u32| {
         format!(
