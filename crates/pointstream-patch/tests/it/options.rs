@@ -49,14 +49,16 @@ fn lists() -> impl Strategy<Value = (Value, Value)> {
 }
 
 fn options() -> impl Strategy<Value = Options> {
-    (any::<[bool; 4]>(), any::<u64>(), 0..4u32).prop_map(
-        |([moves, copies, tests, keyed], seed, edits)| {
+    (any::<[bool; 3]>(), 0..4usize, any::<u64>(), 0..4u32).prop_map(
+        |([moves, copies, tests], keys, seed, edits)| {
             let mut options = Options::default();
             (options.moves, options.copies, options.tests, options.seed) =
                 (moves, copies, tests, seed);
             options.limits.edits_max = edits * 200;
-            if keyed {
-                options.key("/items/*", "/id").unwrap().key("/*", "/code").unwrap();
+            // Identities that stand first, that change, that are within, or that many share.
+            let pairs = [("/id", "/code"), ("/a", "/a"), ("/tags/0", "/meta/kind")];
+            if let Some((wrapped, bare)) = pairs.get(keys) {
+                options.key("/items/*", wrapped).unwrap().key("/*", bare).unwrap();
             }
             options
         },
