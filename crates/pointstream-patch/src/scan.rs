@@ -235,7 +235,9 @@ impl<'a> Scan<'a> {
             if self.identifies(node, parent) {
                 return self.align(old.parent(parent), parent);
             }
-            if let Some((array, element)) = self.keyed(node) {
+            if self.options.has_keys()
+                && let Some((array, element)) = self.keyed(node)
+            {
                 return self.align(array, element);
             }
             let mark = self.scanner.differ.writer.mark();
@@ -501,10 +503,8 @@ impl<'a> Scan<'a> {
 
     /// The element that a value identifies by a configured key, and its array. The containers that the
     /// value is in are open.
+    #[cold]
     fn keyed(&self, value: u32) -> Option<(u32, u32)> {
-        if !self.options.has_keys() {
-            return None;
-        }
         let (old, Scanner { differ, frames, .. }) = (self.old, &*self.scanner);
         (1..frames.len()).rev().find_map(|at| {
             let (array, inside) = (&frames[at - 1], &frames[at..]);

@@ -68,3 +68,21 @@ pub fn apply_json_patch(
     let patch = serde_json::to_string(patch).map_err(ValueError::Value)?;
     Ok(apply(document, patch.as_bytes(), limits)?)
 }
+
+/// The patch of crate json-patch that leads from one value to another: empty if they are equal.
+#[cfg(feature = "json-patch")]
+pub fn diff_json_patch(
+    old: &Value,
+    new: &Value,
+    options: &Options,
+) -> Result<json_patch::Patch, ValueError> {
+    match diff_values(old, new, options)? {
+        Change::Nothing => Ok(json_patch::Patch::default()),
+        Change::Script(script) => script.to_json_patch(),
+        Change::Replacement => {
+            let text = text_of(new, &options.limits)?;
+            let patch = alloc::format!(r#"[{{"op":"replace","path":"","value":{text}}}]"#);
+            serde_json::from_str(&patch).map_err(ValueError::Value)
+        }
+    }
+}

@@ -101,3 +101,23 @@ fn a_value_of_any_depth_needs_no_stack() {
     // Dropping it would need stack.
     core::mem::forget(deep);
 }
+
+#[cfg(feature = "json-patch")]
+#[test]
+fn any_two_values_have_a_patch_of_crate_json_patch() {
+    use pointstream_patch::diff_json_patch;
+    let text = "a text that is long enough to stay";
+    let list = json!({"a": [1, 2, 3], "text": text});
+    for (old, new, len) in [
+        (list.clone(), list.clone(), 0),
+        (list.clone(), json!({"a": [1, 2, 3, 4], "text": text}), 1),
+        (list, json!([1]), 1),
+        (json!(1), json!("x"), 1),
+    ] {
+        let patch = diff_json_patch(&old, &new, &Options::default()).unwrap();
+        assert_eq!(patch.0.len(), len, "{patch}");
+        let mut value = old;
+        json_patch::patch(&mut value, &patch).unwrap();
+        assert_eq!(value, new);
+    }
+}
