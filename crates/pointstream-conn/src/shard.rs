@@ -34,6 +34,9 @@ pub(crate) struct Shard {
     len: usize,
     watched: usize,
     writing: writing::Writing,
+    /// How often a point was looked at for what stands above it.
+    #[cfg(test)]
+    shows: u64,
 }
 
 /// One point. Small, since there may be a million: what few points have is in `more`.
@@ -68,6 +71,11 @@ const NONE: u32 = u32::MAX;
 impl Shard {
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shows(&self) -> u64 {
+        self.shows
     }
 
     pub(crate) fn watched(&self) -> usize {

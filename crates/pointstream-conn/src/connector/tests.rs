@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{Id, Kind, Level, PointSpec, Status, Tags, Tuning, Value};
+use pointstream_point::{Id, Kind, Level, PointSpec, Tags, Tuning, Value};
 
 use super::*;
 use crate::action::Outcome;
@@ -679,6 +679,7 @@ fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
     assert_eq!(sim.names(), ["unbind", "bind"]);
 }
 
+mod changes;
 mod facets;
 mod reads;
 mod schedules;
