@@ -203,7 +203,7 @@ impl Connector {
         let steady = Some(self.config.steady_at);
         let timers = [
             self.retry_at.filter(|_| self.wants_session()),
-            self.linger_until.filter(|_| open && self.is_idling() && !self.close_wanted),
+            self.linger_until.filter(|_| open && self.is_idling() && !self.is_busy()),
             self.next_ping.filter(|_| !self.config.disabled),
             self.rewatch_at.filter(|_| open),
             self.manual.next().filter(|_| open),
@@ -213,6 +213,12 @@ impl Connector {
             steady.filter(|_| !self.steady && self.shard.has_written()),
         ];
         timers.into_iter().flatten().min()
+    }
+
+    /// Whether something is being done, or is to be done before anything else, so that the end of the
+    /// linger time waits for it.
+    fn is_busy(&self) -> bool {
+        self.in_flight.is_some() || self.close_wanted
     }
 
     /// What the connector shows of itself.

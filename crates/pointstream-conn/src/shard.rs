@@ -277,6 +277,11 @@ impl Shard {
         self.slot(key).map(|slot| slot.group as usize)
     }
 
+    /// Why a point has no current value, if its last reading says so.
+    pub(crate) fn fault(&self, key: PointKey) -> Option<Fault> {
+        self.slot(key).and_then(|slot| slot.cur.fault())
+    }
+
     /// When the last reading of a point arrived.
     pub(crate) fn updated(&self, key: PointKey) -> Option<Instant> {
         self.slot(key).and_then(|slot| slot.cur.updated())

@@ -48,6 +48,10 @@ impl Points {
     }
 }
 
+/// What is cancelled.
+const OPERATIONS: [&str; 9] =
+    ["open", "ping", "read", "poll", "write", "watch", "unwatch", "event", "close"];
+
 /// How many await points an operation may have before its cancellation is given up on.
 const POLLS_MAX: usize = 1_000;
 
@@ -67,7 +71,7 @@ pub async fn driver<D: Driver>(make: impl Fn() -> D, points: &Points) {
     opens_and_closes_again_and_again(make(), points).await;
     reads_each_point_once(make(), points).await;
     writes_come_back(make(), points).await;
-    for operation in ["open", "ping", "read", "write", "event"] {
+    for operation in OPERATIONS {
         survives_cancellation(&make, points, operation).await;
     }
     shell::recovers_under_the_shell(make(), points).await;
@@ -162,6 +166,8 @@ async fn survives_cancellation<D: Driver>(make: &impl Fn() -> D, points: &Points
     let applies = match operation {
         "read" => features.poll,
         "write" => features.write && !points.writes.is_empty(),
+        "watch" | "unwatch" => features.watch,
+        "poll" => features.manual.is_some(),
         _ => true,
     };
     if !applies {
@@ -176,6 +182,10 @@ async fn survives_cancellation<D: Driver>(make: &impl Fn() -> D, points: &Points
             driver.close().await;
             let mut into = Readings::new();
             check(driver.open(&mut into).await, "open after a cancelled operation", polls);
+        }
+        if features.watch {
+            let mut into = Readings::new();
+            check(driver.watch(&points.keys(), &mut into).await, "watch after that", polls);
         }
         if features.poll {
             let values = read_all(&mut driver, points).await;
@@ -211,6 +221,13 @@ async fn cancelled<D: Driver>(
             None => true,
         },
         "write" => cut(driver.write(&points.writes, &mut into), polls).await.is_some(),
+        "poll" => cut(driver.poll(&mut into), polls).await.is_some(),
+        "watch" => cut(driver.watch(&points.keys(), &mut into), polls).await.is_some(),
+        "unwatch" => {
+            check(driver.watch(&points.keys(), &mut into).await, "watch", polls);
+            cut(driver.unwatch(&points.keys(), &mut into), polls).await.is_some()
+        }
+        "close" => cut(driver.close(), polls).await.is_some(),
         // Nothing may come by itself, so waiting for longer is as good as an end.
         _ => {
             let event = cut(driver.event(&mut into), polls);
@@ -236,7 +253,9 @@ async fn read_all<D: Driver>(driver: &mut D, points: &Points) -> BTreeMap<PointK
         check(driver.read(core::slice::from_ref(request), &mut into).await, "read", at);
         for reading in into.drain() {
             match reading {
-                Reading::Cur(key, Ok(value)) if request.points.contains(&key) => {
+                Reading::Cur(key, Ok(value)) | Reading::Sample(key, value, _)
+                    if request.points.contains(&key) =>
+                {
                     assert!(values.insert(key, value).is_none(), "{key:?} was read twice");
                 }
                 other => panic!("read gave {other:?}"),

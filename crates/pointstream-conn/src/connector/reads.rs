@@ -33,6 +33,13 @@ impl Connector {
             PlanFor::Quick => {
                 // A driver that passes over a point would let who waits for it wait for ever.
                 self.end_syncs(requests.iter().flat_map(|request| request.points.iter()));
+                let subscribes = self.features.watch;
+                // A subscription may never tell of a point that could not be read this once.
+                for &key in requests.iter().flat_map(|r| r.points.iter()).filter(|_| subscribes) {
+                    if let Some(fault) = self.shard.fault(key) {
+                        self.on_unwatchable(key, fault);
+                    }
+                }
             }
             PlanFor::Bucket(at) => {
                 let now = self.now.at;

@@ -168,3 +168,23 @@ fn points_that_are_replaced_before_the_driver_knew_of_them_stay_unknown_to_it() 
     assert_eq!(bindings.len(), POINTS as usize);
     assert!(bindings.iter().all(|binding| binding.key.generation == 4));
 }
+
+#[test]
+fn a_linger_time_that_ends_while_something_slow_is_done_wakes_nobody() {
+    let mut sim = Sim::polled();
+    sim.input(Input::Bind(many(1)));
+    sim.device.slow = true;
+    sim.input(Input::Ping);
+    for _ in 0..2 {
+        sim.release();
+    }
+    assert_eq!(sim.machine.view().state, ConnState::Open);
+    sim.input(write(key(0), Value::number(1.0), 1));
+    assert!(sim.held.is_some(), "the write is under way");
+    let now = Now::simulated(at(40));
+    sim.machine.handle(now, Input::Timeout);
+    assert_eq!(sim.machine.poll_timeout(), None, "the linger time is over and the write is not");
+    sim.now = at(50);
+    sim.release();
+    assert_eq!(sim.written, [(1, Ok(WriteDone::Taken))]);
+}
