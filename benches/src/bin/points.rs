@@ -42,7 +42,8 @@ fn main() -> ExitCode {
         ["simulate"] => simulate(1),
         ["simulate", seed] => seed.parse().map_err(Error::from).and_then(simulate),
         _ => {
-            let usage = "memory | readings | housekeeping | instructions | convert | simulate [SEED]";
+            let usage =
+                "memory | readings | housekeeping | instructions | convert | simulate [SEED]";
             Err(format!("usage: points {usage}").into())
         }
     };

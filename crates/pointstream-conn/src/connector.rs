@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use pointstream_point::{Fault, Now, PointKey, Status, WriteInfo};
+use pointstream_point::{Fault, LearnPath, Now, PointKey, Status, WriteInfo};
 use pointstream_time::{Backoff, Instant, Seed};
 
 use crate::action::{Action, Input};
@@ -12,6 +12,7 @@ use crate::shard::Shard;
 use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats};
 use crate::writes::Writes;
 
+mod learning;
 mod next;
 mod points;
 mod reads;
@@ -30,8 +31,9 @@ mod writing;
 ///   closes when nobody has needed it for the linger time.
 /// - After a failure the next try comes after a jittered delay that grows up to the configured
 ///   [`open_retry`](ConnConfig::open_retry), for ever.
-/// - Requests go out one at a time, or a window of them for a driver that pipelines: writes first, but never two batches of them in a row while
-///   polls wait, then polls, round robin among the buckets.
+/// - Requests go out one at a time, or a window of them for a driver that pipelines: writes first,
+///   but never two batches of them in a row while polls wait, then polls, round robin among the
+///   buckets.
 #[derive(Debug)]
 pub struct Connector {
     config: ConnConfig,
@@ -69,6 +71,10 @@ pub struct Connector {
     syncs: BTreeMap<u64, BTreeSet<PointKey>>,
     writes: Writes,
     wrote_last: bool,
+    /// Looks into the tree that wait, and the one that is being done.
+    learns: VecDeque<(Option<LearnPath>, u64)>,
+    learning: Option<u64>,
+    learned_last: bool,
     quick_last: bool,
     turn: usize,
     events: VecDeque<Event>,
@@ -115,6 +121,9 @@ impl Connector {
             syncs: BTreeMap::new(),
             writes: Writes::default(),
             wrote_last: false,
+            learns: VecDeque::new(),
+            learning: None,
+            learned_last: false,
             quick_last: false,
             turn: 0,
             events: VecDeque::new(),
@@ -140,6 +149,7 @@ impl Connector {
             Input::Unwatch(points) => self.on_unwatch(points),
             Input::Write(key, info, token) => self.on_write(key, info, token),
             Input::Sync(points, token) => self.on_sync(points, token),
+            Input::Learn(at, token) => self.on_learn(at, token),
             Input::Tuning(tuning) => self.on_tuning(&tuning),
             Input::Retune(points) => self.on_retune(points),
             Input::Enums(enums) => self.shard.set_enums(enums),
@@ -203,7 +213,8 @@ impl Connector {
         let steady = Some(self.config.steady_at);
         let timers = [
             self.retry_at.filter(|_| self.wants_session()),
-            self.linger_until.filter(|_| open && self.is_idling() && !self.is_busy()),
+            // While something is being done nothing can be closed; its end is looked at anyway.
+            self.linger_until.filter(|_| self.is_idle() && self.is_idling() && !self.close_wanted),
             self.next_ping.filter(|_| !self.config.disabled),
             self.rewatch_at.filter(|_| open),
             self.manual.next().filter(|_| open),
@@ -213,12 +224,6 @@ impl Connector {
             steady.filter(|_| !self.steady && self.shard.has_written()),
         ];
         timers.into_iter().flatten().min()
-    }
-
-    /// Whether something is being done, or is to be done before anything else, so that the end of the
-    /// linger time waits for it.
-    fn is_busy(&self) -> bool {
-        self.in_flight.is_some() || self.close_wanted
     }
 
     /// What the connector shows of itself.

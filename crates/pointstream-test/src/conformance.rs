@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use pointstream_conn::{Binding, Driver, OpError, Reading, Readings, Write};
 use pointstream_point::{Fault, PointKey, Value};
 
+mod learn;
 mod shell;
 
 /// A driver's points for [`driver`], in front of a device that is well.
@@ -49,8 +50,8 @@ impl Points {
 }
 
 /// What is cancelled.
-const OPERATIONS: [&str; 9] =
-    ["open", "ping", "read", "poll", "write", "watch", "unwatch", "event", "close"];
+const OPERATIONS: [&str; 10] =
+    ["open", "ping", "read", "poll", "write", "learn", "watch", "unwatch", "event", "close"];
 
 /// How many await points an operation may have before its cancellation is given up on.
 const POLLS_MAX: usize = 1_000;
@@ -59,7 +60,7 @@ const POLLS_MAX: usize = 1_000;
 const EVENT_WAIT: Duration = Duration::from_millis(20);
 
 /// Runs drivers made by `make` through what the framework may ask of them: binding, opening,
-/// pinging, planning, reading, writing, closing, and cancellation of each at every await point,
+/// pinging, planning, reading, writing, learning, closing, and cancellation of each at every await point,
 /// after which a driver that is closed and opened again must be as good as new.
 ///
 /// # Panics
@@ -71,6 +72,7 @@ pub async fn driver<D: Driver>(make: impl Fn() -> D, points: &Points) {
     opens_and_closes_again_and_again(make(), points).await;
     reads_each_point_once(make(), points).await;
     writes_come_back(make(), points).await;
+    learn::leads_to_points_that_bind(make(), points).await;
     for operation in OPERATIONS {
         survives_cancellation(&make, points, operation).await;
     }
@@ -168,6 +170,7 @@ async fn survives_cancellation<D: Driver>(make: &impl Fn() -> D, points: &Points
         "write" => features.write && !points.writes.is_empty(),
         "watch" | "unwatch" => features.watch,
         "poll" => features.manual.is_some(),
+        "learn" => features.learn.is_some(),
         _ => true,
     };
     if !applies {
@@ -220,6 +223,7 @@ async fn cancelled<D: Driver>(
             }
             None => true,
         },
+        "learn" => cut(driver.learn(None), polls).await.is_some(),
         "write" => cut(driver.write(&points.writes, &mut into), polls).await.is_some(),
         "poll" => cut(driver.poll(&mut into), polls).await.is_some(),
         "watch" => cut(driver.watch(&points.keys(), &mut into), polls).await.is_some(),
@@ -293,7 +297,7 @@ impl<F: Future> Future for Cut<'_, F> {
 
 #[cfg(test)]
 mod tests {
-    use pointstream_conn::Features;
+    use pointstream_conn::{Features, Learn};
     use pointstream_point::Kind;
 
     use super::*;
@@ -323,7 +327,19 @@ mod tests {
         let device = device();
         device.set_delay(Duration::from_millis(5));
         let features = Features::NONE.with_poll().with_write().with_watch();
+        let features = features.with_learn(Learn::Session);
         driver(|| device.driver(features), &points()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tree_without_an_end_conforms_learned_with_a_session_or_without() {
+        let device = device();
+        device.set("ahu/fan/speed", Value::number(1.0));
+        device.make_endless();
+        for needs in [Learn::Session, Learn::Offline] {
+            let features = Features::NONE.with_poll().with_learn(needs);
+            driver(|| device.driver(features), &points()).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

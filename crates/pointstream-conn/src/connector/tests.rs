@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{Id, Kind, Level, PointSpec, Tags, Tuning, Value};
+use pointstream_point::{Id, Kind, LearnRow, Learned, Level, PointSpec, Tags, Tuning, Value};
 
 use super::*;
 use crate::action::Outcome;
@@ -52,6 +52,7 @@ struct Sim {
     synced: Vec<(u64, Result<(), Fault>)>,
     /// What a slow device has in hand.
     held: Option<Action>,
+    learned: Vec<(u64, Result<Learned, Fault>)>,
 }
 
 struct Device {
@@ -99,6 +100,7 @@ impl Sim {
             written: Vec::new(),
             synced: Vec::new(),
             held: None,
+            learned: Vec::new(),
         }
     }
 
@@ -160,6 +162,7 @@ impl Sim {
             match event {
                 Event::Written { token, result } => self.written.push((token, result)),
                 Event::Synced { token, result } => self.synced.push((token, result)),
+                Event::Learned { token, result } => self.learned.push((token, result)),
                 Event::Conn(_) => {}
             }
         }
@@ -179,7 +182,14 @@ impl Sim {
                 Ok(Outcome::Plan(chunks.map(|keys| Request::new(keys, 0)).collect()))
             }
             Action::Close | Action::Unbind(_) => Ok(Outcome::None),
+            Action::Learn(_) if self.machine.view().state != ConnState::Open => {
+                Ok(Outcome::Learned(vec![LearnRow::new("offline")]))
+            }
             _ if !self.device.up => Err(OpError::Session(Fault::down("no route"))),
+            Action::Learn(at) => {
+                let at = at.as_ref().map_or("root", |at| at.as_str());
+                Ok(Outcome::Learned(vec![LearnRow::new(at).with_learn(format!("{at}/x"))]))
+            }
             Action::Ping => Ok(Outcome::Ping(Tags::new())),
             Action::Read(requests, _) => {
                 for &key in requests.iter().flat_map(|request| request.points.iter()) {
@@ -265,6 +275,7 @@ fn name(action: &Action) -> String {
         Action::Write(writes) => format!("write {}", writes.len()),
         Action::Watch(keys) => format!("watch {}", keys.len()),
         Action::Unwatch(keys) => format!("unwatch {}", keys.len()),
+        Action::Learn(_) => "learn".into(),
     }
 }
 
@@ -709,6 +720,7 @@ fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
 
 mod changes;
 mod facets;
+mod learning;
 mod reads;
 mod schedules;
 mod writes;

@@ -7,9 +7,12 @@
 )]
 
 mod api;
+mod connectors;
 mod direct;
 mod faults;
 mod parser;
+mod publish;
 mod security;
 mod sse;
 mod support;
+mod views;

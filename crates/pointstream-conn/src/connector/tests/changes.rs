@@ -142,7 +142,11 @@ fn what_does_not_concern_a_point_does_not_look_at_it() {
     let before = sim.machine.shard.shows();
     sim.run_until(at(300));
     assert!(sim.machine.stats().failures > 20);
-    assert_eq!(sim.machine.shard.shows(), before, "the status stays, so that nothing is shown again");
+    assert_eq!(
+        sim.machine.shard.shows(),
+        before,
+        "the status stays, so that nothing is shown again"
+    );
     let fresh = point(1_000, &tuning("t", 10, 300));
     sim.input(Input::Bind(vec![fresh]));
     assert!(sim.machine.shard.shows() - before <= 3, "only what has come is shown");
