@@ -145,17 +145,15 @@ impl Arrays {
     pub fn fit(&mut self, spec: &PointSpec) -> Vec<Level> {
         let Some(&at) = self.by_id.get(&spec.id) else { return Vec::new() };
         let Some(held) = self.arrays.get_mut(&at) else { return Vec::new() };
-        let released = if (held.kind, held.unit) == (spec.kind, spec.unit) {
+        if (held.kind, held.unit) == (spec.kind, spec.unit) {
             let fits = |val: &Value| spec.check_write(val.clone()).is_ok();
             let released = held.array.release_unless(fits);
             self.rearm(at);
-            released
-        } else {
-            let levels = Level::all().filter(|&level| *held.array.get(level) != Value::Null);
-            let released = levels.collect();
-            self.forget(spec.id.as_str());
-            released
-        };
+            return released;
+        }
+        let levels = Level::all().filter(|&level| *held.array.get(level) != Value::Null);
+        let released = levels.collect();
+        self.forget(spec.id.as_str());
         released
     }
 
