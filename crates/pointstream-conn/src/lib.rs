@@ -24,5 +24,5 @@ pub use connector::Connector;
 pub use driver::{Binding, Driver, Features, Learn, OpError, Request, Write};
 pub use readings::{Reading, Readings};
 pub use registry::{AnyDriver, Context, MakeError, Registry};
-pub use shell::{Clock, Follower, Handle, Shell};
+pub use shell::{Clock, Follower, Handle, Room, Shell, Writing};
 pub use view::{BucketView, Changes, ConnState, ConnView, Event, PollStats, PollTimes, WriteDone};
