@@ -37,6 +37,7 @@ mod clock;
 mod console;
 mod direct;
 mod error;
+mod functions;
 mod guard;
 mod hosts;
 mod io;
@@ -47,13 +48,15 @@ mod routes;
 mod server;
 mod sse;
 mod state;
+mod trace;
 
 pub use admin::{
-    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
-    PointsQuery, QueryError, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
+    QueryError, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
+pub use functions::{ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;

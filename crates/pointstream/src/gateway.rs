@@ -14,8 +14,11 @@ use tracing::Instrument;
 
 use crate::config::{Config, ConnectorConfig};
 
+#[cfg(feature = "http")]
+mod details;
 mod keeper;
 mod levels;
+mod notices;
 mod plan;
 mod row;
 mod shared;
@@ -154,8 +157,12 @@ impl Gateway {
     /// runtime.
     pub fn new(registry: Registry) -> Self {
         let mut seed = Seed::new(entropy());
-        let hub = Hub::new(pointstream_hub::Limits::default(), seed.split());
+        let mut limits = pointstream_hub::Limits::default();
+        // One more for the topic of the gateway's own.
+        limits.topics_max += 1;
+        let hub = Hub::new(limits, seed.split());
         let clock = Clock::start();
+        notices::Notices::open(&hub);
         let shared = Arc::new(Shared::new(hub, clock));
         let mut services = JoinSet::new();
         services.spawn(topics::follow_demand(Arc::clone(&shared)));
@@ -302,7 +309,7 @@ impl Gateway {
     }
 
     fn check_limits(&self, config: &Config) -> Result<(), ApplyError> {
-        let (len, max) = (config.topics.len(), self.hub().limits().topics_max);
+        let (len, max) = (config.topics.len(), self.hub().limits().topics_max - 1);
         if len > max {
             return Err(ApplyError::Limit(format!("there are {len} topics, more than {max}")));
         }

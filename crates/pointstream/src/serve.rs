@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pointstream_conn::{BucketView, PollStats, PollTimes, WriteDone};
+use pointstream_conn::{BucketView, PollStats, PollTimes, Trace, TraceEntry, WriteDone};
 use pointstream_http::{
-    Admin, BindError, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, Options,
-    PointView, PointsPage, PointsQuery, QueryError, Server, Token, WriteError, WriteOutcome,
+    Admin, BindError, BoxFuture, ConnAct, ConnError, ConnectorView, LevelView, LevelsView, Options,
+    PointView, PointsPage, PointsQuery, QueryError, Server, Token, TraceFeed, TraceRow, TraceView,
+    WriteError, WriteOutcome,
 };
 use pointstream_point::{
     EnumDef, Id, LearnPath, Learned, LevelWrite, PriorityArray, Status, Tag, Value,
@@ -174,8 +175,89 @@ impl Admin for Face {
         })
     }
 
+    fn details(&self, connector: &str) -> Option<String> {
+        let handle = self.shared.lock().conns.get(connector)?.handle.clone();
+        Some(handle.details().to_string())
+    }
+
+    fn point_details(&self, point: &str) -> Option<String> {
+        self.shared.point_details(point)
+    }
+
+    fn trace(&self, connector: &str) -> Option<Arc<dyn TraceFeed>> {
+        let state = self.shared.lock();
+        let trace = state.conns.get(connector)?.handle.trace().clone();
+        Some(Arc::new(Feed(trace)))
+    }
+
+    fn points_of(&self, connector: &str) -> Option<Vec<Id>> {
+        let state = self.shared.lock();
+        Some(state.conns.get(connector)?.point_ids().cloned().collect())
+    }
+
+    fn act<'a>(&'a self, connector: &'a str, act: ConnAct) -> BoxFuture<'a, Result<(), ConnError>> {
+        Box::pin(async move {
+            let handle = {
+                let state = self.shared.lock();
+                let conn = state.conns.get(connector).ok_or(ConnError::UnknownConnector)?;
+                conn.handle.clone()
+            };
+            match act {
+                ConnAct::Close => handle.close().await,
+                // Whoever pings opens, and the session lingers.
+                _ => handle.ping().await,
+            }
+            Ok(())
+        })
+    }
+
+    fn sync_cur<'a>(&'a self, point: &'a str) -> BoxFuture<'a, Result<(), ConnError>> {
+        Box::pin(async move {
+            let (handle, key, limit) = {
+                let state = self.shared.lock();
+                let (key, entry) = state.points.find(point).ok_or(ConnError::UnknownPoint)?;
+                let conn = entry.conn.as_deref().and_then(|id| state.conns.get(id));
+                let conn = conn.ok_or(ConnError::UnknownPoint)?;
+                (conn.handle.clone(), key, conn.config.op_timeout * OPS_OF_A_QUESTION)
+            };
+            let synced = handle.sync_cur(vec![key]);
+            drop(handle);
+            match tokio::time::timeout(limit, synced).await {
+                Ok(synced) => synced.map_err(ConnError::Failed),
+                Err(_) => Err(ConnError::TimedOut),
+            }
+        })
+    }
+
     fn metrics(&self, out: &mut String) {
         metrics(&self.shared, out);
+    }
+}
+
+/// A connector's trace as HTTP shows it.
+struct Feed(Trace);
+
+impl TraceFeed for Feed {
+    fn since(&self, seq: u64) -> TraceView {
+        let batch = self.0.since(seq);
+        let row = |entry: TraceEntry| {
+            let TraceEntry { seq, ts, kind, text, bytes, len, .. } = entry;
+            TraceRow::new((seq, ts), kind.as_str(), text.into(), (&bytes, len))
+        };
+        let rows = batch.entries.into_iter().map(row).collect();
+        TraceView::new(batch.on, batch.next, batch.missed, rows)
+    }
+
+    fn changed(self: Arc<Self>, seq: u64) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.0.changed(seq).await })
+    }
+
+    fn switch(&self, on: bool) {
+        self.0.switch(on);
+    }
+
+    fn clear(&self) {
+        self.0.clear();
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::keeper::Keeper;
 use super::levels::Kept;
+use super::notices::Notices;
 use super::{ApplyError, topics::TopicState};
 use crate::config::ConnectorConfig;
 
@@ -31,6 +32,7 @@ pub(crate) struct State {
     pub(super) watches: Watches,
     pub(crate) conns: BTreeMap<Id, Conn>,
     pub(super) topics: BTreeMap<Id, TopicState>,
+    notices: Notices,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
     /// The points that belong to no connector.
     own: BTreeMap<Id, PointKey>,
@@ -61,6 +63,12 @@ impl Conn {
     pub(super) fn new(shard: u32, config: &ConnectorConfig, handle: Handle) -> Self {
         let config = ConnectorConfig { points: Vec::new(), ..config.clone() };
         Self { shard, config, view: ConnView::default(), handle, keys: BTreeMap::new() }
+    }
+
+    /// The ids of its points.
+    #[cfg(feature = "http")]
+    pub(crate) fn point_ids(&self) -> impl Iterator<Item = &Id> {
+        self.keys.keys()
     }
 
     /// How many points it has.
@@ -112,6 +120,7 @@ impl Shared {
         for &key in conn.keys.values() {
             state.watches.forget(key);
         }
+        state.notices.forget(&self.hub, id);
         state.points.remove_shard(conn.shard);
     }
 
@@ -337,6 +346,7 @@ impl Shared {
             state.keeper = Keeper::default();
             core::mem::take(&mut state.topics).into_keys().collect()
         };
+        let _ = self.hub.remove(super::notices::TOPIC);
         for id in topics {
             // One that is gone already is what is wanted.
             let _ = self.hub.remove(id.as_str());
@@ -411,10 +421,14 @@ impl Follower for Follow {
 
     fn on_conn(&self, view: &ConnView) {
         let Some(shared) = self.shared.upgrade() else { return };
-        if let Some(conn) = shared.lock().conns.get_mut(&self.id)
+        let now = shared.clock.now();
+        let mut guard = shared.lock();
+        let State { conns, notices, .. } = &mut *guard;
+        if let Some(conn) = conns.get_mut(&self.id)
             && conn.shard == self.shard
         {
             conn.view = view.clone();
+            notices.on_view(&shared.hub, &self.id, (now.at, now.wall), view);
         }
     }
 }
