@@ -29,6 +29,50 @@ refused() {
     ! grep -qi -e panicked -e backtrace "$err" || fail "it panicked"
 }
 
+# IOTMP frames: all vectors, read and written; then two lines that are none.
+run python3 - "$EXAMPLES/iotmp_inspect" <<'END'
+import json, subprocess, sys
+
+def inspect(lines, *options):
+    return subprocess.run([sys.argv[1], *options], input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=10)
+
+def plain(value):
+    if isinstance(value, dict):
+        if "_float" in value:
+            return {"NaN": "NaN"}.get(value["_float"], "Infinity")
+        if "_unset" in value:
+            return None
+        return {name: plain(inner) for name, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+with open("crates/pointstream-iotmp/tests/vectors/frames.json") as file:
+    frames = json.load(file)["frames"]
+shown = 0
+for dialect in ("1", "2", "old"):
+    mine = [frame for frame in frames if frame["dialect"] == dialect]
+    for options in (["--dialect", dialect], []):
+        done = inspect([frame["hex"] for frame in mine], "--json", *options)
+        assert done.returncode == 0, done
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(found) == len(mine), (len(found), len(mine))
+        for frame, seen in zip(mine, found):
+            size = len(frame["hex"]) // 2
+            # A frame of numbers alone does not say its dialect, and is taken for the newest.
+            if not options and seen["dialect"] != dialect:
+                assert seen["dialect"] == "2" and size < 12, (frame, seen)
+                continue
+            assert seen == {"dialect": dialect, "size": size, **plain(frame["message"])}, (frame, seen)
+            shown += 1
+        if options:
+            hexes = inspect([json.dumps(line) for line in found], "--encode").stdout.split()
+            again = inspect(hexes, "--json", *options).stdout.splitlines()
+            assert [json.loads(line) for line in again] == found, dialect
+done = inspect(["0500 01020801", "0500 0b00 0500", "01", "05000"], "--json")
+lines = [json.loads(line) for line in done.stdout.splitlines()]
+assert done.returncode == 1 and [line.get("offset") for line in lines] == [None, None, None, 2, 1, None, 2], lines
+print(shown, "frames shown as they are")
+END
+
 bad=$CI_WORK/bad.toml
 sed 's/^poll_time = "1s"/poll_tim = "1s"/' examples/gateway.toml >"$bad"
 refused "$bad:$(grep -n '^poll_tim ' "$bad" | cut -d: -f1)" --check --config "$bad"
@@ -65,6 +109,77 @@ with urllib.request.urlopen(sys.argv[1] + "v1/topics/plant", timeout=10) as stre
 END
 refused "${url:7:-1}" --listen "${url:7:-1}"
 run .ci/gateway stop "$CI_WORK/gateway"
+
+# The hub prints what to try, and what it prints works: the example of the original, byte for byte.
+run timeout --foreground 10 "$EXAMPLES/hub" --help | grep -q -- --topic || fail "hub --help names no options"
+code=0
+timeout --foreground 10 "$EXAMPLES/hub" --listen 0.0.0.0:0 2>"$err" || code=$?
+cat "$err"
+[ "$code" -eq 1 ] && grep -q "not a loopback address" "$err" || fail "hub listens for strangers"
+# What one hub lists is what another one polls.
+"$EXAMPLES/hub" --listen 127.0.0.1:0 --topic source >"$CI_WORK/source.out" 2>&1 &
+source=$!
+for _ in $(seq 100); do grep -q "^curl.*source" "$CI_WORK/source.out" && break || sleep 0.1; done
+polled=$(sed -n 's/^The hub listens on \(http:[^ ]*\) .*/\1/p' "$CI_WORK/source.out")
+"$EXAMPLES/hub" --listen 127.0.0.1:0 --topic demo --topic quotes:item:.Symbol:merge \
+    --poll "polled=${polled}v1/topics,500" >"$out" 2>"$err" &
+hub=$!
+for _ in $(seq 100); do grep -q "^curl.*quotes" "$out" && break || sleep 0.1; done
+cat "$out"
+python3 - "$out" <<'END'
+import json, re, subprocess, sys
+
+text = open(sys.argv[1]).read()
+subscribes = re.findall(r'^curl -N .*$', text, re.M)
+publishes = re.findall(r"^curl -v .*?'$", text, re.M | re.S)
+assert len(subscribes) == 3 and len(publishes) == 4, text
+polled = subscribes.pop(0)
+assert "/polled" in polled, polled
+
+
+def publish(command):
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=10)
+    assert "< HTTP/1.1 204" in done.stderr, done.stderr
+
+
+def events(stream, count):
+    found, event = [], {}
+    while len(found) < count:
+        line = stream.readline().rstrip("\n")
+        if line == "" and "data" in event:
+            found.append((event["event"], event["data"]))
+            event = {}
+        elif not line.startswith(":"):
+            key, _, value = line.partition(": ")
+            event[key] = value
+    return found
+
+
+for at, subscribe in enumerate(subscribes):
+    first, second = publishes[2 * at : 2 * at + 2]
+    publish(first)
+    stream = subprocess.Popen(["sh", "-c", "exec " + subscribe], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    document = events(stream.stdout, 1)
+    publish(second)
+    patch = events(stream.stdout, 1)
+    stream.terminate()
+    print(document, patch)
+    assert document[0][0] == "data" and patch[0][0] == "patch"
+    operations = json.loads(patch[0][1])
+    prefix = ["/pairs", ""][at]
+    paths = [f"{prefix}/{row}/{name}" for row in (0, 1) for name in ("Bid", "Mid", "Ask")]
+    values = ["0.74710", "0.74712", "0.74716", "0.74708", "0.74714", "0.74718"]
+    expected = ",".join(f'{{"op":"replace","path":"{path}","value":{value}}}' for path, value in zip(paths, values))
+    assert patch[0][1] == f"[{expected}]", patch
+stream = subprocess.Popen(["sh", "-c", "exec " + polled], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+kind, topics = events(stream.stdout, 1)[0]
+stream.terminate()
+assert kind == "data" and json.loads(topics)[0]["id"] == "source", topics
+print("the curl lines of the hub work")
+END
+kill -INT $hub $source
+wait $hub || fail "hub: Ctrl-C: it ended with $?"
+wait $source || fail "hub: Ctrl-C: it ended with $?"
 
 # Ctrl-C ends it with 0 within 2 seconds.
 "$gateway" --listen 127.0.0.1:0 >"$out" 2>"$err" &

@@ -1,5 +1,6 @@
 mod connectors;
 mod points;
+mod publish;
 mod service;
 pub(crate) mod topics;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use http::{StatusCode, Uri};
 use pointstream_hub::Hub;
 
@@ -29,8 +30,13 @@ pub fn router(hub: Hub, admin: Arc<dyn Admin>, options: Options) -> Router {
 pub(crate) fn of(app: Arc<App>) -> Router {
     let mut router = Router::new()
         .route("/v1/topics", get(topics::list))
-        .route("/v1/topics/{id}", get(topics::stream))
+        .route("/v1/topics/{id}", get(topics::stream).fallback(topics::not_get))
+        .route("/v1/topic/{id}", get(topics::stream).fallback(topics::not_get))
+        .route("/latest/topics/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
+        .route("/publish/v1/topics", any(publish::batch))
+        .route("/publish/v1/topics/{id}", any(publish::topic))
+        .route("/publish/v1/topics/{id}/items/{item}", any(publish::item))
         .route("/v1/points", get(points::list))
         .route("/v1/points/{id}", get(points::one))
         .route("/v1/points/{id}/write", get(points::levels).post(points::write))

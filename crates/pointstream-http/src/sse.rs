@@ -10,9 +10,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
-use pointstream_hub::Subscription;
+use pointstream_hub::{ErrorCode, Fault, Subscription};
 use pointstream_time::Seed;
-use serde::Serialize;
 use tokio::time::{Instant, Sleep};
 
 use crate::clock;
@@ -35,15 +34,6 @@ impl fmt::Display for Session {
     }
 }
 
-/// Why a stream has nothing more to say (section 5.3 of the hub's specification).
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum StreamError {
-    BadAccept,
-    UnknownTopic,
-    SubscribersMax,
-    TopicRemoved,
-}
-
 impl Stream {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let mut seed = app.split_seed();
@@ -62,10 +52,15 @@ impl Stream {
     }
 
     /// What says why there is nothing to follow.
-    pub(crate) fn refuse(self, error: StreamError) -> Feed {
+    pub(crate) fn refuse(self, fault: &Fault) -> Feed {
         let mut text = opening(RETRY_AFTER_ERROR);
-        text.push_str(&error.event(self.session));
+        text.push_str(&event_of(fault, self.session));
         self.feed(text, None, None)
+    }
+
+    /// A fault as JSON.
+    pub(crate) fn json(&self, fault: &Fault) -> String {
+        json_of(fault, self.session)
     }
 
     fn feed(
@@ -81,55 +76,14 @@ impl Stream {
     }
 }
 
-impl StreamError {
-    const fn code(self) -> u32 {
-        match self {
-            Self::BadAccept => 40_000,
-            Self::SubscribersMax => 40_121,
-            Self::UnknownTopic => 40_401,
-            Self::TopicRemoved => 60_000,
-        }
-    }
+/// A fault as the event that this session is sent (section 5.3 of the hub's specification). It has no
+/// id: a client that comes back must not resume from an error.
+fn event_of(fault: &Fault, session: Session) -> String {
+    format!("event: error\ndata: {}\n\n", json_of(fault, session))
+}
 
-    const fn message(self) -> &'static str {
-        match self {
-            Self::BadAccept => {
-                "This topic is sent as text/event-stream: accept that, application/json-patch+json \
-                 for patches or application/json for whole documents; X-Sd-Mode is patch or snapshot."
-            }
-            Self::SubscribersMax => {
-                "The topic has as many subscribers as it takes; try again later."
-            }
-            Self::UnknownTopic => "There is no such topic; GET /v1/topics lists them.",
-            Self::TopicRemoved => "The topic was removed.",
-        }
-    }
-
-    /// The event, without an id: a client that comes back must not resume from an error.
-    fn event(self, session: Session) -> String {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Error {
-            datetime: String,
-            code: u32,
-            category: &'static str,
-            message: &'static str,
-            status: u32,
-            session_id: String,
-        }
-        let code = self.code();
-        let error = Error {
-            datetime: format!("{:.3}", clock::wall()),
-            code,
-            category: if code < 50_000 { "ClientException" } else { "TopicException" },
-            message: self.message(),
-            status: UNKNOWN_STATUS,
-            session_id: session.to_string(),
-        };
-        // A flat struct of strings and numbers cannot fail.
-        let json = serde_json::to_string(&error).unwrap_or_default();
-        format!("event: error\ndata: {json}\n\n")
-    }
+fn json_of(fault: &Fault, session: Session) -> String {
+    fault.json(&format!("{:.3}", clock::wall()), &session.to_string())
 }
 
 /// What a stream says, piece by piece: pulled by the transport whenever it can take more, so that a
@@ -155,11 +109,18 @@ impl Feed {
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
         match subscription.poll_event(cx) {
-            Poll::Ready(Some(Ok(event))) => self.give(event.sse().clone()),
+            Poll::Ready(Some(Ok(event))) => {
+                let bytes = match event.fault() {
+                    Some(fault) => event_of(fault, self.session).into(),
+                    None => event.sse().clone(),
+                };
+                self.give(bytes)
+            }
             Poll::Ready(Some(Err(_))) => {
                 self.subscription = None;
                 let mut text = format!("retry: {}\n\n", RETRY_AFTER_ERROR.as_millis());
-                text.push_str(&StreamError::TopicRemoved.event(self.session));
+                let removed = Fault::new(ErrorCode::Topic, "The topic was removed.");
+                text.push_str(&event_of(&removed, self.session));
                 self.give(text.into())
             }
             Poll::Ready(None) => Poll::Ready(None),
@@ -295,9 +256,6 @@ const HEADERS: [(HeaderName, &str); 4] = [
 
 /// Clients of the original come back for ever after an error, so they are told to take their time.
 const RETRY_AFTER_ERROR: Duration = Duration::from_secs(30);
-
-/// The `status` of the original's first version that stands for anything else.
-const UNKNOWN_STATUS: u32 = 2_000;
 
 #[cfg(test)]
 mod tests {

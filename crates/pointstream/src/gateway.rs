@@ -157,11 +157,11 @@ impl Gateway {
     /// runtime.
     pub fn new(registry: Registry) -> Self {
         let mut seed = Seed::new(entropy());
+        let clock = Clock::start();
         let mut limits = pointstream_hub::Limits::default();
         // One more for the topic of the gateway's own.
         limits.topics_max += 1;
-        let hub = Hub::new(limits, seed.split());
-        let clock = Clock::start();
+        let hub = Hub::with_clock(limits, seed.split(), move || clock.now().at);
         notices::Notices::open(&hub);
         let shared = Arc::new(Shared::new(hub, clock));
         let mut services = JoinSet::new();

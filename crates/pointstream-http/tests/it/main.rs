@@ -11,6 +11,8 @@ mod connectors;
 mod direct;
 mod faults;
 mod parser;
+mod publish;
 mod security;
 mod sse;
 mod support;
+mod views;
