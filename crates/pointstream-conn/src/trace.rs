@@ -1,10 +1,11 @@
 use core::fmt::{self, Write as _};
+use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, Ordering};
+use core::task::{Poll, Waker};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
 
 /// What a connector and its device say to one another, kept while somebody wants to see it.
 ///
@@ -18,7 +19,6 @@ pub struct Trace(Arc<Inner>);
 struct Inner {
     on: AtomicBool,
     ring: Mutex<Ring>,
-    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -26,7 +26,33 @@ struct Ring {
     entries: VecDeque<TraceEntry>,
     /// The number of the entry that comes next. It goes on when the trace is cleared.
     next: u64,
+    /// Counts everything that happens to the ring.
+    version: u64,
+    /// Who waits for the next of it.
+    waiting: Vec<Waker>,
 }
+
+impl Ring {
+    /// Something happened: whoever waits looks again.
+    fn change(&mut self) -> Vec<Waker> {
+        self.version += 1;
+        core::mem::take(&mut self.waiting)
+    }
+
+    /// Takes note of who waits. Among very many the first one looks again too early, which is harmless.
+    fn wait(&mut self, waker: &Waker) {
+        if self.waiting.iter().any(|other| other.will_wake(waker)) {
+            return;
+        }
+        if self.waiting.len() == WAITING_MAX {
+            self.waiting.swap_remove(0).wake();
+        }
+        self.waiting.push(waker.clone());
+    }
+}
+
+/// How many may wait for one trace.
+const WAITING_MAX: usize = 256;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,7 +145,7 @@ impl Trace {
     pub fn switch(&self, on: bool) {
         self.0.on.store(on, Ordering::Relaxed);
         if on {
-            self.0.changed.notify_waiters();
+            self.tell();
         } else {
             self.clear();
         }
@@ -128,7 +154,7 @@ impl Trace {
     /// Drops what is there.
     pub fn clear(&self) {
         self.ring().entries = VecDeque::new();
-        self.0.changed.notify_waiters();
+        self.tell();
     }
 
     /// Adds an entry, if it is on. `text` is written only then.
@@ -162,13 +188,22 @@ impl Trace {
     ///
     /// Cancel-safe: nothing is taken.
     pub async fn changed(&self, seq: u64) {
-        let changed = self.0.changed.notified();
-        let mut changed = core::pin::pin!(changed);
-        // From here on no change is lost.
-        changed.as_mut().enable();
-        if self.ring().next <= seq {
-            changed.await;
-        }
+        let mut seen = None;
+        poll_fn(|cx| {
+            let mut ring = self.ring();
+            if ring.next > seq || seen.is_some_and(|version| version != ring.version) {
+                return Poll::Ready(());
+            }
+            seen = Some(ring.version);
+            ring.wait(cx.waker());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn tell(&self) {
+        let waiting = self.ring().change();
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     #[cold]
@@ -189,8 +224,9 @@ impl Trace {
         ring.next += 1;
         let (text, bytes, len) = (line.0.into(), kept.into(), bytes.len());
         ring.entries.push_back(TraceEntry { seq, ts: Timestamp::now(), kind, text, bytes, len });
+        let waiting = ring.change();
         drop(ring);
-        self.0.changed.notify_waiters();
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -225,6 +261,10 @@ impl fmt::Write for Line {
 
 #[cfg(test)]
 mod tests {
+    use core::future::Future;
+    use core::pin::pin;
+    use core::task::Context;
+
     use super::*;
 
     /// A text that must not be made.
@@ -276,16 +316,39 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn a_reader_waits_for_the_entry_that_it_has_not_seen() {
+    #[test]
+    fn a_reader_waits_for_the_entry_that_it_has_not_seen() {
         let trace = Trace::new();
         trace.switch(true);
-        let waiting = async {
-            trace.changed(0).await;
-            trace.since(0).entries.len()
-        };
-        let pushing = async { trace.push(TraceKind::Log, "first") };
-        assert_eq!(tokio::join!(waiting, pushing).0, 1);
-        trace.changed(0).await;
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut waiting = pin!(trace.changed(0));
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        trace.push(TraceKind::Log, "first");
+        assert!(waiting.as_mut().poll(&mut cx).is_ready());
+        assert!(pin!(trace.changed(0)).poll(&mut cx).is_ready());
+        let mut waiting = pin!(trace.changed(1));
+        assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        trace.switch(false);
+        assert!(waiting.as_mut().poll(&mut cx).is_ready(), "it is told of the end too");
+    }
+
+    #[test]
+    fn those_who_wait_are_bounded() {
+        let trace = Trace::new();
+        for _ in 0..=WAITING_MAX {
+            let (waker, mut waiting) = (waker(), pin!(trace.changed(0)));
+            let mut cx = Context::from_waker(&waker);
+            assert!(waiting.as_mut().poll(&mut cx).is_pending());
+        }
+        assert_eq!(trace.ring().waiting.len(), WAITING_MAX);
+    }
+
+    /// A waker that is none of the others.
+    fn waker() -> Waker {
+        struct Nobody;
+        impl std::task::Wake for Nobody {
+            fn wake(self: Arc<Self>) {}
+        }
+        Arc::new(Nobody).into()
     }
 }

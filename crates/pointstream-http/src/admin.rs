@@ -10,6 +10,7 @@ use pointstream_point::{
 use serde::{Serialize, Serializer};
 
 use crate::functions::{ConnAct, ConnError, TraceFeed};
+use crate::his::{HisAnswer, HisQuery, HisReadError};
 
 /// What the routes for points and connectors ask for: the seam between HTTP and whoever owns them.
 ///
@@ -88,6 +89,16 @@ pub trait Admin: Send + Sync + 'static {
     fn sync_cur<'a>(&'a self, point: &'a str) -> BoxFuture<'a, Result<(), ConnError>> {
         let _ = point;
         Box::pin(async { Err(ConnError::UnknownPoint) })
+    }
+
+    /// Past values of a point.
+    fn his_read<'a>(
+        &'a self,
+        point: &'a str,
+        query: HisQuery,
+    ) -> BoxFuture<'a, Result<HisAnswer, HisReadError>> {
+        let _ = (point, query);
+        Box::pin(async { Err(HisReadError::NoStore) })
     }
 
     /// Appends metrics in the text format of Prometheus, each line ended.

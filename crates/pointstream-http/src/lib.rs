@@ -42,6 +42,7 @@ mod direct;
 mod error;
 mod functions;
 mod guard;
+mod his;
 mod hosts;
 mod io;
 mod metrics;
@@ -62,6 +63,7 @@ pub use admin::{
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
 pub use functions::{ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;

@@ -1,4 +1,5 @@
 mod connectors;
+mod history;
 mod points;
 mod publish;
 mod service;
@@ -47,6 +48,7 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/connectors/{id}/trace", get(connectors::trace).post(connectors::set_trace))
         .route("/v1/connectors/{id}/{act}", post(connectors::act))
         .route("/v1/points/{id}/details", get(points::details))
+        .route("/v1/points/{id}/his", get(history::read))
         .route("/v1/points/{id}/sync", post(points::sync))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics));

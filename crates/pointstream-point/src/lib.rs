@@ -15,6 +15,7 @@
 extern crate alloc;
 
 mod address;
+mod collect;
 mod convert;
 mod cur;
 pub mod duration;
@@ -39,6 +40,7 @@ mod value;
 mod write;
 
 pub use address::Address;
+pub use collect::{Collect, CollectState, Cov};
 pub use convert::{
     Convert, ConvertCache, ConvertContext, ConvertError, ConvertFault, EnumDef, EnumDefs,
     EnumError, Expected,

@@ -16,6 +16,8 @@ use crate::config::{Config, ConnectorConfig};
 
 #[cfg(feature = "http")]
 mod details;
+#[cfg(feature = "store")]
+mod history;
 mod keeper;
 mod levels;
 mod notices;
@@ -167,6 +169,8 @@ impl Gateway {
         let mut services = JoinSet::new();
         services.spawn(topics::follow_demand(Arc::clone(&shared)));
         services.spawn(time::keep_time(Arc::clone(&shared)));
+        #[cfg(feature = "store")]
+        services.spawn(history::keep_history(Arc::clone(&shared)));
         Self {
             shared,
             registry,
@@ -185,6 +189,20 @@ impl Gateway {
     /// The topics.
     pub fn hub(&self) -> &Hub {
         &self.shared.hub
+    }
+
+    /// This gateway, with histories kept elsewhere than in its store.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn with_history(self, history: Arc<dyn pointstream_store::History>) -> Self {
+        self.shared.lock().his.store = Some(history);
+        self
+    }
+
+    /// Where past values are kept; none without a store. Calls block.
+    #[cfg(feature = "store")]
+    pub fn history(&self) -> Option<Arc<dyn pointstream_store::History>> {
+        self.shared.lock().his.store.clone()
     }
 
     /// What the gateway is.
@@ -249,6 +267,8 @@ impl Gateway {
         }
         self.shared.set_own_points(&config.points)?;
         self.shared.forget_arrays();
+        #[cfg(feature = "store")]
+        self.shared.collect(&config.history).await;
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
         self.config = config;
         Ok(applied)
@@ -294,6 +314,11 @@ impl Gateway {
     /// second however many there are and whatever they do.
     pub async fn shutdown(mut self) {
         self.services.abort_all();
+        #[cfg(feature = "store")]
+        {
+            let written = self.shared.write_due(jiff::Timestamp::MAX);
+            let _ = tokio::time::timeout(STORE_FAREWELL, written).await;
+        }
         self.shared.close();
         while let Some(ended) = self.connectors.join_next().await {
             on_ended(ended);
@@ -329,10 +354,13 @@ impl Gateway {
             return Err(ApplyError::Store(text));
         }
         let opened = keeper::open(path).map_err(|error| ApplyError::Store(error.to_string()))?;
-        let (keeper, kept, writer) = opened;
+        let (keeper, kept, store, writer) = opened;
         {
             let mut state = self.shared.lock();
             (state.keeper, state.kept) = (keeper, kept);
+            if state.his.store.is_none() {
+                state.his.store = Some(Arc::new(pointstream_store::StoredHistory::new(store)));
+            }
         }
         self.storing.spawn(writer);
         self.store = Some(path.clone());

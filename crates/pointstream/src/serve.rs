@@ -11,6 +11,10 @@ use pointstream_http::{
     PointView, PointsPage, PointsQuery, QueryError, Server, Token, TraceFeed, TraceRow, TraceView,
     WriteError, WriteOutcome,
 };
+#[cfg(feature = "store")]
+use pointstream_http::{HisAnswer, HisQuery, HisReadError, HisRows};
+#[cfg(feature = "store")]
+use pointstream_point::Rollup;
 use pointstream_point::{
     EnumDef, Id, LearnPath, Learned, LevelWrite, PriorityArray, Status, Tag, Value,
 };
@@ -229,9 +233,63 @@ impl Admin for Face {
         })
     }
 
+    #[cfg(feature = "store")]
+    fn his_read<'a>(
+        &'a self,
+        point: &'a str,
+        query: HisQuery,
+    ) -> BoxFuture<'a, Result<HisAnswer, HisReadError>> {
+        Box::pin(async move {
+            let (store, unit) = {
+                let state = self.shared.lock();
+                let (_, entry) = state.points.find(point).ok_or(HisReadError::UnknownPoint)?;
+                let store = state.his.store.clone().ok_or(HisReadError::NoStore)?;
+                (store, entry.spec.unit.map(|unit| unit.to_string()))
+            };
+            let point = point.to_owned();
+            let read = move || his_rows(&*store, &point, &query);
+            let read = tokio::task::spawn_blocking(read).await;
+            let read = read.map_err(|error| HisReadError::Failed(error.to_string()))?;
+            let (rows, more) = read.map_err(|error| HisReadError::Failed(error.to_string()))?;
+            Ok(HisAnswer::new(unit, rows, more))
+        })
+    }
+
     fn metrics(&self, out: &mut String) {
         metrics(&self.shared, out);
     }
+}
+
+/// Past values as they are asked for, and whether there are more.
+#[cfg(feature = "store")]
+fn his_rows(
+    store: &dyn pointstream_store::History,
+    point: &str,
+    query: &HisQuery,
+) -> Result<(HisRows, bool), pointstream_store::StoreError> {
+    let mut more = false;
+    let Some(interval) = query.interval else {
+        let mut items = Vec::new();
+        store.read(point, query.span, &mut |item| {
+            more = items.len() == query.limit;
+            if !more {
+                items.push(item);
+            }
+            !more
+        })?;
+        return Ok((HisRows::Items(items), more));
+    };
+    let mut rollup = Rollup::new(interval, query.zone.clone());
+    let mut buckets = Vec::new();
+    store.read(point, query.span, &mut |item| {
+        if query.span.contains(item.ts) {
+            buckets.extend(rollup.add(&item));
+            more = buckets.len() == query.limit;
+        }
+        !more
+    })?;
+    buckets.extend(rollup.finish().filter(|_| !more));
+    Ok((HisRows::Buckets(buckets), more))
 }
 
 /// A connector's trace as HTTP shows it.

@@ -213,7 +213,7 @@ pub(super) async fn sync(
     app.admin.point(&id).map(|point| json(&point)).ok_or_else(|| unknown_point(&id))
 }
 
-fn unknown_point(id: &str) -> ApiError {
+pub(super) fn unknown_point(id: &str) -> ApiError {
     ApiError::not_found(
         "Unknown point",
         format!("There is no point {id}; GET /v1/points lists them."),

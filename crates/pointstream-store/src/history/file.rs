@@ -69,9 +69,9 @@ impl StoredHistory {
         let number = series.get(point).map_err(|e| self.failed(e))?.map(|number| number.value());
         let Some(number) = number else { return Ok(()) };
         let start = span.start.as_millisecond();
-        let before =
+        let mut before =
             chunks.range((number, i64::MIN)..(number, start)).map_err(|e| self.failed(e))?;
-        let before = before.rev().next().transpose().map_err(|e| self.failed(e))?;
+        let before = before.next_back().transpose().map_err(|e| self.failed(e))?;
         let from = before.map_or(start, |(key, _)| key.value().1);
         let rows = chunks.range((number, from)..=(number, i64::MAX)).map_err(|e| self.failed(e))?;
         for row in rows {
@@ -97,9 +97,9 @@ impl StoredHistory {
         if self.append(chunks, number, first, items)? {
             return Ok(());
         }
-        let from =
+        let mut from =
             chunks.range((number, i64::MIN)..=(number, first)).map_err(|e| self.failed(e))?;
-        let from = from.rev().next().transpose().map_err(|e| self.failed(e))?;
+        let from = from.next_back().transpose().map_err(|e| self.failed(e))?;
         let from = from.map_or(first, |(key, _)| key.value().1);
         let mut old = Vec::new();
         let mut keys = Vec::new();
@@ -138,7 +138,7 @@ impl StoredHistory {
     ) -> Result<bool, StoreError> {
         let (key, bytes) = {
             let rows = chunks.range((number, i64::MIN)..=(number, i64::MAX));
-            let tail = rows.map_err(|e| self.failed(e))?.rev().next();
+            let tail = rows.map_err(|e| self.failed(e))?.next_back();
             let Some((key, bytes)) = tail.transpose().map_err(|e| self.failed(e))? else {
                 return Ok(false);
             };

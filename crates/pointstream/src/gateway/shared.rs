@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) conns: BTreeMap<Id, Conn>,
     pub(super) topics: BTreeMap<Id, TopicState>,
     notices: Notices,
+    #[cfg(feature = "store")]
+    pub(crate) his: super::history::Histories,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
     /// The points that belong to no connector.
     own: BTreeMap<Id, PointKey>,
@@ -344,6 +346,10 @@ impl Shared {
             let mut state = self.lock();
             state.conns.clear();
             state.keeper = Keeper::default();
+            #[cfg(feature = "store")]
+            {
+                state.his = super::history::Histories::default();
+            }
             core::mem::take(&mut state.topics).into_keys().collect()
         };
         let _ = self.hub.remove(super::notices::TOPIC);
@@ -371,9 +377,19 @@ impl Shared {
         state: &mut State,
         changes: impl IntoIterator<Item = (PointKey, &'a Cur)>,
     ) {
+        #[cfg(feature = "store")]
+        let at = self.clock.now().wall;
         let State { points, topics, .. } = state;
+        #[cfg(feature = "store")]
+        let his = Some(&mut state.his).filter(|his| state.steady && !his.is_idle());
+        #[cfg(feature = "store")]
+        let mut his = his;
         let row = |(key, cur)| {
             let entry = points.apply(key, cur)?;
+            #[cfg(feature = "store")]
+            if let Some(his) = &mut his {
+                his.on_change(key, at, cur);
+            }
             Some((key, super::row::row(cur, entry.spec.unit)))
         };
         let rows: Vec<(PointKey, String)> = changes.into_iter().filter_map(row).collect();
