@@ -22,10 +22,11 @@
 //!
 //! Every request must name a host that is this server's own address or among
 //! [`Options::allowed_hosts`], so that a name which a stranger points at this machine opens nothing;
-//! a request with an `Origin` must come from such a host too. No CORS headers are sent. Writes need
-//! `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz` and
-//! the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource` cannot
-//! send headers, as the query's `access_token`.
+//! a request with an `Origin` must come from such a host too, or be among
+//! [`Options::allowed_origins`], whose pages are sent CORS headers, never with credentials. Writes
+//! need `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz`
+//! and the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource`
+//! cannot send headers, as the query's `access_token`.
 //!
 //! # What a slow or dead client costs
 //!
@@ -38,10 +39,12 @@ mod admin;
 mod body;
 mod clock;
 mod console;
+mod cors;
 mod direct;
 mod error;
 mod functions;
 mod guard;
+mod gzip;
 mod his;
 mod hosts;
 mod io;
