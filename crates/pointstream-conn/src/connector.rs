@@ -7,6 +7,7 @@ use pointstream_time::{Backoff, Instant, Seed};
 use crate::action::{Action, Input};
 use crate::bucket::Grid;
 use crate::config::ConnConfig;
+use crate::details::{ConnTimes, Details};
 use crate::driver::{Binding, Features, Request};
 use crate::shard::Shard;
 use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats};
@@ -45,6 +46,7 @@ pub struct Connector {
     fault: Option<Fault>,
     /// The status that stands above the points as they are shown.
     shown_over: Status,
+    times: ConnTimes,
     proven: bool,
     steady: bool,
     close_wanted: bool,
@@ -99,6 +101,7 @@ impl Connector {
             polls: PollStats::default(),
             fault: None,
             shown_over: Status::Unknown,
+            times: ConnTimes::default(),
             proven: false,
             close_wanted: false,
             in_flight: None,
@@ -229,6 +232,24 @@ impl Connector {
     /// What the connector shows of itself.
     pub fn view(&self) -> &ConnView {
         &self.view
+    }
+
+    /// Everything that it knows about itself at present, but for what the driver is doing.
+    pub fn details(&self) -> Details {
+        Details {
+            id: Some(self.config.id.clone()),
+            view: self.view.clone(),
+            now: self.now.at,
+            times: self.times,
+            current: None,
+            pins: self.pins.iter().map(Arc::clone).collect(),
+            linger_until: self.linger_until,
+            retry_at: self.retry_at,
+            points: (self.shard.len(), self.shard.watched()),
+            stats: self.polls,
+            buckets: Vec::new(),
+            limits: Details::limits_of(&self.config),
+        }
     }
 
     /// The time limit of an operation.

@@ -27,7 +27,10 @@ impl Connector {
                     self.fault_all(&request.points, error.fault());
                 }
             }
-            None => self.prove(),
+            None => {
+                (self.times.poll, self.times.ok) = (Some(self.now.at), Some(self.now.at));
+                self.prove();
+            }
         }
         match plan_for {
             PlanFor::Quick => {
@@ -61,6 +64,7 @@ impl Connector {
                 self.fault_all(&keys, error.fault());
             }
             None => {
+                (self.times.poll, self.times.ok) = (Some(self.now.at), Some(self.now.at));
                 self.polls.scans += 1;
                 self.prove();
             }

@@ -92,6 +92,8 @@ impl Connector {
 
     /// The first sign of life after opening, or a later one.
     fn on_alive(&mut self) {
+        self.times.ping = Some(self.now.at);
+        self.times.ok = Some(self.now.at);
         if self.view.state != ConnState::Opening {
             return self.prove();
         }
@@ -127,6 +129,7 @@ impl Connector {
     /// The session was lost or could not be opened.
     pub(super) fn on_lost(&mut self, fault: Fault) {
         self.polls.failures += 1;
+        self.times.err = Some(self.now.at);
         self.retry_at = Some(self.now.at + self.retry.on_failure());
         self.ping_wanted = false;
         self.fail_waiting(&fault);

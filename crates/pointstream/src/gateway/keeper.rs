@@ -125,7 +125,8 @@ mod stored {
     /// the last of its keepers.
     pub(crate) fn open(
         path: &Path,
-    ) -> Result<(Keeper, Kept, impl Future<Output = ()> + Send + use<>), StoreError> {
+    ) -> Result<(Keeper, Kept, Arc<Store>, impl Future<Output = ()> + Send + use<>), StoreError>
+    {
         let (store, opened) = Store::open(path)?;
         if let Opened::Quarantined { aside, why } = &opened {
             let (file, aside) = (path.display(), aside.display());
@@ -142,7 +143,8 @@ mod stored {
             }
         }
         let (sender, rows) = mpsc::channel(ROWS_MAX);
-        Ok((Keeper { rows: Some(sender) }, kept, write(Arc::new(store), rows)))
+        let store = Arc::new(store);
+        Ok((Keeper { rows: Some(sender) }, kept, Arc::clone(&store), write(store, rows)))
     }
 
     pub(super) fn keep(

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::keeper::Keeper;
 use super::levels::Kept;
+use super::notices::Notices;
 use super::{ApplyError, topics::TopicState};
 use crate::config::ConnectorConfig;
 
@@ -34,6 +35,9 @@ pub(crate) struct State {
     pub(super) watched_ids: BTreeMap<WatchId, Vec<Id>>,
     pub(crate) conns: BTreeMap<Id, Conn>,
     pub(super) topics: BTreeMap<Id, TopicState>,
+    notices: Notices,
+    #[cfg(feature = "store")]
+    pub(crate) his: super::history::Histories,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
     /// The points that belong to no connector.
     own: BTreeMap<Id, PointKey>,
@@ -64,6 +68,12 @@ impl Conn {
     pub(super) fn new(shard: u32, config: &ConnectorConfig, handle: Handle) -> Self {
         let config = ConnectorConfig { points: Vec::new(), ..config.clone() };
         Self { shard, config, view: ConnView::default(), handle, keys: BTreeMap::new() }
+    }
+
+    /// The ids of its points.
+    #[cfg(feature = "http")]
+    pub(crate) fn point_ids(&self) -> impl Iterator<Item = &Id> {
+        self.keys.keys()
     }
 
     /// How many points it has.
@@ -115,6 +125,7 @@ impl Shared {
         for &key in conn.keys.values() {
             state.watches.forget(key);
         }
+        state.notices.forget(&self.hub, id);
         state.points.remove_shard(conn.shard);
     }
 
@@ -350,8 +361,13 @@ impl Shared {
             let mut state = self.lock();
             state.conns.clear();
             state.keeper = Keeper::default();
+            #[cfg(feature = "store")]
+            {
+                state.his = super::history::Histories::default();
+            }
             core::mem::take(&mut state.topics).into_keys().collect()
         };
+        let _ = self.hub.remove(super::notices::TOPIC);
         for id in topics {
             // One that is gone already is what is wanted.
             let _ = self.hub.remove(id.as_str());
@@ -376,9 +392,19 @@ impl Shared {
         state: &mut State,
         changes: impl IntoIterator<Item = (PointKey, &'a Cur)>,
     ) {
+        #[cfg(feature = "store")]
+        let at = self.clock.now().wall;
         let State { points, topics, .. } = state;
+        #[cfg(feature = "store")]
+        let his = Some(&mut state.his).filter(|his| state.steady && !his.is_idle());
+        #[cfg(feature = "store")]
+        let mut his = his;
         let row = |(key, cur)| {
             let entry = points.apply(key, cur)?;
+            #[cfg(feature = "store")]
+            if let Some(his) = &mut his {
+                his.on_change(key, at, cur);
+            }
             Some((key, super::row::row(cur, entry.spec.unit)))
         };
         let rows: Vec<(PointKey, String)> = changes.into_iter().filter_map(row).collect();
@@ -426,10 +452,14 @@ impl Follower for Follow {
 
     fn on_conn(&self, view: &ConnView) {
         let Some(shared) = self.shared.upgrade() else { return };
-        if let Some(conn) = shared.lock().conns.get_mut(&self.id)
+        let now = shared.clock.now();
+        let mut guard = shared.lock();
+        let State { conns, notices, .. } = &mut *guard;
+        if let Some(conn) = conns.get_mut(&self.id)
             && conn.shard == self.shard
         {
             conn.view = view.clone();
+            notices.on_view(&shared.hub, &self.id, (now.at, now.wall), view);
         }
     }
 }
