@@ -29,6 +29,50 @@ refused() {
     ! grep -qi -e panicked -e backtrace "$err" || fail "it panicked"
 }
 
+# IOTMP frames: all vectors, read and written; then two lines that are none.
+run python3 - "$EXAMPLES/iotmp_inspect" <<'END'
+import json, subprocess, sys
+
+def inspect(lines, *options):
+    return subprocess.run([sys.argv[1], *options], input="\n".join(lines) + "\n", text=True, capture_output=True, timeout=10)
+
+def plain(value):
+    if isinstance(value, dict):
+        if "_float" in value:
+            return {"NaN": "NaN"}.get(value["_float"], "Infinity")
+        if "_unset" in value:
+            return None
+        return {name: plain(inner) for name, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+with open("crates/pointstream-iotmp/tests/vectors/frames.json") as file:
+    frames = json.load(file)["frames"]
+shown = 0
+for dialect in ("1", "2", "old"):
+    mine = [frame for frame in frames if frame["dialect"] == dialect]
+    for options in (["--dialect", dialect], []):
+        done = inspect([frame["hex"] for frame in mine], "--json", *options)
+        assert done.returncode == 0, done
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        assert len(found) == len(mine), (len(found), len(mine))
+        for frame, seen in zip(mine, found):
+            size = len(frame["hex"]) // 2
+            # A frame of numbers alone does not say its dialect, and is taken for the newest.
+            if not options and seen["dialect"] != dialect:
+                assert seen["dialect"] == "2" and size < 12, (frame, seen)
+                continue
+            assert seen == {"dialect": dialect, "size": size, **plain(frame["message"])}, (frame, seen)
+            shown += 1
+        if options:
+            hexes = inspect([json.dumps(line) for line in found], "--encode").stdout.split()
+            again = inspect(hexes, "--json", *options).stdout.splitlines()
+            assert [json.loads(line) for line in again] == found, dialect
+done = inspect(["0500 01020801", "0500 0b00 0500", "01", "05000"], "--json")
+lines = [json.loads(line) for line in done.stdout.splitlines()]
+assert done.returncode == 1 and [line.get("offset") for line in lines] == [None, None, None, 2, 1, None, 2], lines
+print(shown, "frames shown as they are")
+END
+
 bad=$CI_WORK/bad.toml
 sed 's/^poll_time = "1s"/poll_tim = "1s"/' examples/gateway.toml >"$bad"
 refused "$bad:$(grep -n '^poll_tim ' "$bad" | cut -d: -f1)" --check --config "$bad"

@@ -1,9 +1,11 @@
 //! The examples as processes: the gateway's command line, its signals, its configuration while it runs,
-//! what `json_patch` answers, and the Modbus client.
+//! what `json_patch` and `iotmp_inspect` answer, and the Modbus client.
 
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "it/iotmp.rs"]
+mod iotmp;
 #[path = "it/json_patch.rs"]
 mod json_patch;
 mod modbus;

@@ -17,6 +17,9 @@ pub struct Target {
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "iotmp_decode", run: targets::iotmp_decode, words: IOTMP },
+    Target { name: "iotmp_mux", run: targets::iotmp_mux, words: IOTMP },
+    Target { name: "iotmp_session", run: targets::iotmp_session, words: IOTMP },
     Target { name: "modbus_address", run: targets::modbus_address, words: ADDRESS },
     Target { name: "modbus_mbap", run: targets::modbus_mbap, words: FRAMES },
     Target { name: "modbus_pdu", run: targets::modbus_pdu, words: FRAMES },
@@ -28,6 +31,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "patch_apply", run: targets::patch_apply, words: JSON },
     Target { name: "patch_diff", run: targets::patch_diff, words: JSON },
     Target { name: "points_filter", run: targets::points_filter, words: FILTER },
+    Target { name: "sparkplug_machines", run: targets::sparkplug_machines, words: SPARKPLUG },
+    Target { name: "sparkplug_payload", run: targets::sparkplug_payload, words: SPARKPLUG },
 ];
 
 /// The longest input.
@@ -91,6 +96,54 @@ const ADDRESS: &[&[u8]] = &[
     b"\xff\xff",
     b"\x80\0",
     "°".as_bytes(),
+];
+
+/// Fields of payloads, and whole messages of the machines: topic, wait, length.
+const SPARKPLUG: &[&[u8]] = &[
+    b"\x08\x01",
+    b"\x18\x00",
+    b"\x18\xff\x01",
+    b"\x12\x09\x0a\x05bdSeq\x58\x01",
+    b"\x12\x09\x0a\x01a\x10\x01\x20\x03\x50\x05",
+    b"\x12\x04\x10\x01\x50\x06",
+    b"\x12\x18\x0a\x14Node Control/Rebirth\x70\x01",
+    b"\x4a\x0b\x0a\x07Quality\x12\x00",
+    b"\x92\x01\x02\x12\x00",
+    b"\x8a\x01\x04\x22\x02\x0a\x00",
+    b"\x82\x01\x05\x0c\0\0\0\x34\xd0",
+    b"\x00\x01\x0d",
+    b"\x01\x01\x06",
+    b"\x03\xff\x10",
+    b"\x04\x00\x06",
+    br#"{"online":false,"timestamp":1}"#,
+];
+
+const IOTMP: &[&[u8]] = &[
+    b"\x01\x02\x08\x01",
+    b"\x02\x02\x08\x01",
+    b"\x03\x1c\x08\x01\x1a\xe3\x85user1\x87sensor1\x89secret123",
+    b"\x04\0",
+    b"\x04\x02\x08\x14",
+    b"\x05\0",
+    b"\x06\x05\x08\x07\x22\x81a",
+    b"\x07\x02\x08\x07",
+    b"\x08\x05\x08\x07\x22\x81a",
+    b"\x09\x02\x08\x07",
+    b"\x0a\x04\x08\x01\x18\x19",
+    b"\x12\xc1\x88interval\x1f\xd0\x0f",
+    b"\x1a\x40\0\0\xbc\x41",
+    b"\x1a\x41\0\0\0\0\0\0\xf8\x7f",
+    b"\x19\x72\x1b\x4a\x05user1\x4a\x07sensor1\x4a\x09secret123",
+    b"\x6a\x0a\x04temp\x1d\0\0\xbc\x41",
+    b"\x26\x72",
+    b"\x10\x05",
+    b"\x1f\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+    b"\x3f\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+    b"\xbf\xff\xff\xff\xff\x0f",
+    b"\xff\x1f",
+    b"\xe1\xe1\xe1\xe1\xe1\xe1\xe1\xe1",
+    b"\xc0",
+    b"\x62",
 ];
 
 const MQTT: &[&[u8]] = &[

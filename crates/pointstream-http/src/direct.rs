@@ -44,7 +44,7 @@ pub(crate) fn open(app: &Arc<App>, bytes: &[u8], connection: &Arc<Connection>) -
     let subscription = topics::subscribe(app, id, &head.uri, &head.headers).ok()?;
     let feed = Stream::new(Arc::clone(app)).follow(subscription, Some(Arc::clone(connection)));
     let mut headers = feed.headers();
-    guard::seal(app, StatusCode::OK, &mut headers);
+    guard::seal(app, StatusCode::OK, &head.headers, &mut headers);
     headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     if let Ok(date) = HeaderValue::from_str(&clock::http_date()) {
         headers.insert(header::DATE, date);

@@ -22,7 +22,8 @@
 //!
 //! Every request must name a host that is this server's own address or among
 //! [`Options::allowed_hosts`], so that a name which a stranger points at this machine opens nothing;
-//! a request with an `Origin` must come from such a host too. No CORS headers are sent. Writes need
+//! a request with an `Origin` must come from such a host too, or be among
+//! [`Options::allowed_origins`]: only their pages are sent CORS headers, never with credentials. Writes need
 //! `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz` and
 //! the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource` cannot
 //! send headers, as the query's `access_token`.
@@ -38,6 +39,7 @@ mod admin;
 mod body;
 mod clock;
 mod console;
+mod cors;
 mod direct;
 mod error;
 mod guard;
@@ -54,8 +56,8 @@ mod time;
 mod wants;
 
 pub use admin::{
-    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
-    QueryError, TopicsOnly, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
+    PointsQuery, QueryError, TopicsOnly, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;

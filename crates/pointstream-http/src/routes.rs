@@ -1,3 +1,4 @@
+mod connectors;
 mod points;
 mod publish;
 mod service;
@@ -40,6 +41,7 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/points/{id}", get(points::one))
         .route("/v1/points/{id}/write", get(points::levels).post(points::write))
         .route("/v1/connectors", get(service::connectors))
+        .route("/v1/connectors/{id}/learn", get(connectors::learn))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics));
     for file in app.options.files {

@@ -11,7 +11,9 @@
 //!   Which field stands where, and which version its value has, is hidden behind it.
 //! - [`session::Session`] is one side of a connection, told the time and given bytes.
 //! - [`mux::Mux`] serves many sinks of a resource from as few streams as the device can bear.
-//! - Feature `tokio`: `io::Connection` is a session on a socket.
+//! - Feature `tokio`: `io::Connection` is a session on a socket; `server::Server` serves devices. With
+//!   `tls` and `ws` they speak TLS and WebSocket too.
+//! - Features `serde` and `json`: values from and to types of serde, and JSON.
 //!
 //! `docs/wire/iotmp.md` describes the protocol as it is implemented here.
 
@@ -27,11 +29,19 @@ mod error;
 pub mod frame;
 #[cfg(feature = "tokio")]
 pub mod io;
+#[cfg(feature = "json")]
+mod json;
 mod message;
 pub mod mux;
 mod payload;
 mod pson;
+#[cfg(feature = "serde")]
+mod serial;
+#[cfg(feature = "tokio")]
+pub mod server;
 pub mod session;
+#[cfg(any(feature = "json", feature = "serde"))]
+mod text;
 mod tree;
 mod value;
 pub mod varint;
@@ -42,5 +52,7 @@ pub use error::{DecodeError, EncodeError, Malformed};
 pub use message::{Draft, Message, MessageType, Resource};
 pub use payload::Payload;
 pub use pson::{DEPTH_MAX, Rules, TextRule, Version};
+#[cfg(feature = "serde")]
+pub use serial::SerdeError;
 pub use tree::Tree;
 pub use value::{Array, Entries, Items, Map, Text, Value};

@@ -71,6 +71,16 @@ pub enum Keeps {
     Last,
 }
 
+impl Keeps {
+    const fn kind(self, interval: Option<Duration>) -> Kind {
+        match (self, interval) {
+            (Self::Last, _) => Kind::Shared,
+            (Self::Apart, Some(_)) => Kind::Periodic,
+            (Self::Apart, None) => Kind::Events,
+        }
+    }
+}
+
 /// Names one sink while it is there.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Sink(u64);
@@ -216,12 +226,7 @@ impl<V: Clone> Mux<V> {
         if interval.is_some_and(|interval| interval.as_millis() == 0) {
             return Err(JoinError::Interval);
         }
-        let kind = match (self.config.keeps, interval) {
-            (Keeps::Last, _) => Kind::Shared,
-            (Keeps::Apart, Some(_)) => Kind::Periodic,
-            (Keeps::Apart, None) => Kind::Events,
-        };
-        let key = (String::from(resource), kind);
+        let key = (String::from(resource), self.config.keeps.kind(interval));
         let known = self.by_resource.get(&key).copied();
         // A resource has two lines at most, and counts for each.
         let full = known.is_none() && self.channels.len() >= self.config.resources_max;
@@ -255,6 +260,28 @@ impl<V: Clone> Mux<V> {
             Event::Value(of, _) | Event::Ended(of) => *of != sink,
         });
         self.settle(channel);
+    }
+
+    /// Says how the device keeps its streams, which may be another one than last time. For a device
+    /// that is not connected; [`Self::on_connected`] follows.
+    pub fn set_keeps(&mut self, keeps: Keeps) {
+        if keeps == self.config.keeps {
+            return;
+        }
+        self.on_disconnected();
+        self.config.keeps = keeps;
+        self.by_resource.clear();
+        for line in core::mem::take(&mut self.channels).into_values() {
+            for (sink, member) in line.members {
+                let key = (line.resource.clone(), keeps.kind(member.interval));
+                let known = self.by_resource.get(&key).copied();
+                let channel = known.unwrap_or_else(|| self.open(key));
+                self.sinks.insert(sink, channel);
+                if let Some(line) = self.channels.get_mut(&channel) {
+                    line.members.insert(sink, member);
+                }
+            }
+        }
     }
 
     /// The device is there: all streams are opened anew.

@@ -20,6 +20,8 @@ pub use pointstream_time as time;
 pub use pointstream_conn as conn;
 #[cfg(feature = "http")]
 pub use pointstream_http as http;
+#[cfg(feature = "iotmp")]
+pub use pointstream_iotmp as iotmp;
 #[cfg(any(feature = "modbus", feature = "modbus-server"))]
 pub use pointstream_modbus as modbus;
 #[cfg(feature = "tokio")]

@@ -47,7 +47,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-test", &["conn", "net", "point", "time"]),
     (
         "pointstream",
-        &["conn", "http", "hub", "modbus", "net", "patch", "point", "points", "store", "time"],
+        &[
+            "conn", "http", "hub", "iotmp", "modbus", "net", "patch", "point", "points", "store",
+            "time",
+        ],
     ),
 ];
 

@@ -7,8 +7,10 @@
 )]
 
 mod api;
+mod connectors;
 mod direct;
 mod faults;
+mod http2;
 mod parser;
 mod publish;
 mod security;

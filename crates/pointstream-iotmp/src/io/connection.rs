@@ -1,12 +1,16 @@
+use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::future::pending;
+use core::future::{Future, poll_fn};
+use core::mem::MaybeUninit;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
 use core::time::Duration;
 use std::io;
 
 use pointstream_net::{Endpoint, Stream, dial};
 use pointstream_time::Instant;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
-use tokio::time::{sleep_until, timeout};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep_until};
 
 use crate::Dialect;
 use crate::session::{Config, Credentials, Event, Session};
@@ -24,14 +28,17 @@ use crate::session::{Config, Credentials, Event, Session};
 /// ```
 #[derive(Debug)]
 pub struct Connection {
-    reading: ReadHalf<Stream>,
-    writing: WriteHalf<Stream>,
+    stream: Stream,
     session: Session,
     origin: tokio::time::Instant,
-    input: Vec<u8>,
+    /// Set to what the session waits for or earlier; what comes too early is set again.
+    timer: Pin<Box<Sleep>>,
+    timer_at: Option<Instant>,
     output: Vec<u8>,
     /// How much of the output is written.
     written: usize,
+    flushed: bool,
+    closing: bool,
     ended: bool,
 }
 
@@ -39,6 +46,23 @@ impl Connection {
     /// A server's side of a stream that was accepted.
     pub fn server(stream: Stream, config: Config) -> Self {
         Self::new(stream, Session::server(Instant::ORIGIN, config))
+    }
+
+    /// A client's side of a stream that was opened; presents the credentials.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`]: credentials too long for a frame.
+    pub fn client(
+        stream: Stream,
+        dialect: Dialect,
+        credentials: &Credentials,
+        config: Config,
+    ) -> io::Result<Self> {
+        let session = Session::client(Instant::ORIGIN, dialect, credentials, config);
+        let session =
+            session.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        Ok(Self::new(stream, session))
     }
 
     /// Connects to a server and presents the credentials, the whole within the configuration's
@@ -54,22 +78,21 @@ impl Connection {
         config: Config,
     ) -> io::Result<Self> {
         let stream = dial(endpoint, config.connect_timeout).await?;
-        let session = Session::client(Instant::ORIGIN, dialect, credentials, config);
-        let session =
-            session.map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        Ok(Self::new(stream, session))
+        Self::client(stream, dialect, credentials, config)
     }
 
     fn new(stream: Stream, session: Session) -> Self {
-        let (reading, writing) = split(stream);
+        let origin = tokio::time::Instant::now();
         Self {
-            reading,
-            writing,
+            stream,
             session,
-            origin: tokio::time::Instant::now(),
-            input: Vec::with_capacity(INPUT_LEN),
+            origin,
+            timer: Box::pin(sleep_until(origin)),
+            timer_at: None,
             output: Vec::new(),
             written: 0,
+            flushed: true,
+            closing: false,
             ended: false,
         }
     }
@@ -85,26 +108,32 @@ impl Connection {
     ///
     /// Safe: nothing that was read or written is forgotten when the call is dropped.
     pub async fn event(&mut self) -> io::Result<Option<Event>> {
+        poll_fn(|cx| self.poll_event(cx)).await
+    }
+
+    /// [`Self::event`] as a poll.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::event`].
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Event>>> {
         loop {
             if let Some(event) = self.session.poll_event() {
-                return Ok(Some(event));
-            }
-            if self.written == self.output.len() {
-                self.output.clear();
-                self.output.shrink_to(INPUT_LEN);
-                self.written = 0;
-                self.session.poll_transmit(&mut self.output);
+                return Poll::Ready(Ok(Some(event)));
             }
             if self.session.is_closed() {
-                if !self.ended {
-                    let flush = timeout(FLUSH_TIME, self.flush()).await;
-                    self.ended = true;
-                    // A peer that does not take the last words has gone, and that is what it is told.
-                    drop(flush);
-                }
-                return Ok(None);
+                ready!(self.poll_close(cx));
+                return Poll::Ready(Ok(None));
             }
-            self.step().await?;
+            if let Poll::Ready(Err(error)) = self.poll_write(cx) {
+                return Poll::Ready(Err(error));
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(())) => continue,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {}
+            }
+            ready!(self.poll_timer(cx));
         }
     }
 
@@ -118,51 +147,100 @@ impl Connection {
         Instant::from_origin(self.origin.elapsed())
     }
 
-    /// Waits for one thing: bytes, room for bytes, or time.
-    async fn step(&mut self) -> io::Result<()> {
-        let due = self.session.poll_timeout();
-        let due = due.and_then(|due| self.origin.checked_add(due.since_origin()));
-        let output = self.output.get(self.written..).unwrap_or_default();
-        // What was read before a call was dropped has been handed on already.
-        self.input.clear();
-        tokio::select! {
-            biased;
-            written = self.writing.write(output), if !output.is_empty() => match written? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
-                len => self.written += len,
-            },
-            read = self.reading.read_buf(&mut self.input) => {
-                if read? == 0 {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                let now = self.now();
-                self.session.handle_input(now, &self.input);
-            }
-            () = async {
-                match due {
-                    Some(due) => sleep_until(due).await,
-                    None => pending().await,
-                }
-            } => {
-                let now = self.now();
-                self.session.handle_timeout(now);
-            }
-        }
-        Ok(())
+    /// The stream below.
+    pub const fn stream(&self) -> &Stream {
+        &self.stream
     }
 
-    async fn flush(&mut self) -> io::Result<()> {
-        while let Some(output @ [_, ..]) = self.output.get(self.written..) {
-            match self.writing.write(output).await? {
-                0 => return Err(io::ErrorKind::WriteZero.into()),
+    /// Reads into the stack, so that an idle connection keeps no buffer.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [const { MaybeUninit::<u8>::uninit() }; INPUT_LEN];
+        let mut input = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut input))?;
+        if input.filled().is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let now = self.now();
+        self.session.handle_input(now, input.filled());
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when all that there is to send is sent.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.written == self.output.len() {
+                self.output.clear();
+                self.output.shrink_to(OUTPUT_CAPACITY);
+                self.written = 0;
+                if !self.session.poll_transmit(&mut self.output) {
+                    if !self.flushed {
+                        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+                        self.flushed = true;
+                    }
+                    return Poll::Ready(Ok(()));
+                }
+                self.flushed = false;
+            }
+            let output = self.output.get(self.written..).unwrap_or_default();
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, output))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 len => self.written += len,
             }
         }
-        self.writing.shutdown().await
+    }
+
+    /// Ready when the session has been told the time.
+    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(due) = self.session.poll_timeout() else { return Poll::Pending };
+        loop {
+            if self.timer_at.is_none_or(|at| due < at) {
+                self.set_timer(due);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            self.timer_at = None;
+            let now = self.now();
+            if due <= now {
+                self.session.handle_timeout(now);
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn set_timer(&mut self, at: Instant) {
+        let deadline = self.origin.checked_add(at.since_origin());
+        // What lies beyond the clock's end is as good as a day.
+        let deadline = deadline.unwrap_or_else(|| self.origin + FAR);
+        self.timer.as_mut().reset(deadline);
+        self.timer_at = Some(at);
+    }
+
+    /// Sends the last words and ends the stream, within the time for that. A peer that does not take
+    /// them has gone, and that is what it is told.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.ended {
+            return Poll::Ready(());
+        }
+        if !self.closing {
+            self.closing = true;
+            let until = self.now() + FLUSH_TIME;
+            self.set_timer(until);
+        }
+        let closed = match self.poll_write(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_shutdown(cx),
+            other => other,
+        };
+        if closed.is_pending() {
+            ready!(self.timer.as_mut().poll(cx));
+        }
+        self.ended = true;
+        Poll::Ready(())
     }
 }
 
 /// How much is read at a time.
-const INPUT_LEN: usize = 1024;
+const INPUT_LEN: usize = 16 * 1024;
+/// How much room is kept for output while there is none.
+const OUTPUT_CAPACITY: usize = 512;
 /// How long the last words of a session may take.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
+const FAR: Duration = Duration::from_secs(24 * 60 * 60);

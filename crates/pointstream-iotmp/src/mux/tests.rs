@@ -216,6 +216,28 @@ fn one_stream_serves_all_where_the_device_keeps_the_last_id() {
 }
 
 #[test]
+fn a_device_that_comes_back_as_another_kind_is_asked_in_its_way() {
+    let mut device = Device::new(Config::default());
+    let (periodic, event) = (device.join(5_000), device.join(0));
+    assert_eq!(device.asked, [Some(5_000), None]);
+    for (keeps, asked) in
+        [(Keeps::Last, vec![Some(5_000)]), (Keeps::Apart, vec![Some(5_000), None])]
+    {
+        device.mux.on_disconnected();
+        (device.open, device.next, device.asked) = Default::default();
+        device.mux.set_keeps(keeps);
+        device.mux.on_connected();
+        device.work();
+        device.asked.sort_by_key(|asked| asked.is_none());
+        assert_eq!(device.asked, asked);
+    }
+    assert_eq!(device.mux.len(), 2);
+    device.leave(periodic);
+    device.leave(event);
+    assert!(device.mux.is_empty() && device.mux.channels.is_empty());
+}
+
+#[test]
 fn a_missed_sample_delays_and_does_not_shift() {
     let mut device = Device::new(Config::default());
     let (a, b) = (device.join(2_000), device.join(10_000));

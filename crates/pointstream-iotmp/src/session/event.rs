@@ -1,4 +1,5 @@
 use alloc::string::String;
+use core::fmt;
 use core::time::Duration;
 
 use super::Connect;
@@ -52,8 +53,11 @@ pub enum Event {
     Asked(Option<Reply>, Ask),
     /// A value came on a stream.
     Data(Stream, Data),
-    /// The peer closed a stream, or took its id for one of its own, as clients with random ids do.
+    /// The peer closed a stream.
     Stopped(Stream),
+    /// The peer took the id of a stream of this side for one of its own, as clients with random ids
+    /// do. Its table has one place for both, so the stream is gone, without its will.
+    Lost(Stream),
     /// The session is over. Nothing comes after it, and requests that wait get no event of their
     /// own. What [`Session::poll_transmit`](super::Session::poll_transmit) still gives is to be
     /// sent before the connection is closed.
@@ -167,6 +171,25 @@ pub enum End {
     TimedOut,
     /// A message that must not come then.
     Unexpected(MessageType),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Backlog => f.write_str("the peer does not take what is to be sent"),
+            Self::Disconnected => f.write_str("the peer has left"),
+            Self::Early => f.write_str("the client sent too much before it was accepted"),
+            Self::Left => f.write_str("this side has left"),
+            Self::Malformed(error) => write!(f, "what came is not IOTMP: {error}"),
+            Self::NotConnect(code) => write!(f, "the first message is not CONNECT but {code}"),
+            Self::Refused(None) => f.write_str("refused"),
+            Self::Refused(Some(2)) => f.write_str("refused: the credentials are wrong"),
+            Self::Refused(Some(code)) => write!(f, "refused with code {code}"),
+            Self::Silent => f.write_str("nothing came for too long"),
+            Self::TimedOut => f.write_str("it was not accepted in time"),
+            Self::Unexpected(kind) => write!(f, "{kind} came where it must not"),
+        }
+    }
 }
 
 /// Why a request was not taken.

@@ -215,7 +215,7 @@ impl Session {
         // The peer's own stream replaces ours in its table, where it knows streams by id alone.
         let ours = Stream { opener: Opener::Us, id };
         if self.streams.remove(&ours).is_some() {
-            self.events.push_back(Event::Stopped(ours));
+            self.events.push_back(Event::Lost(ours));
         }
         let interval = interval(message.parameters);
         let mut parameters = message.parameters.map(Payload::from);

@@ -6,6 +6,8 @@ mod codec;
 mod laws;
 #[cfg(feature = "tokio")]
 mod loopback;
+#[cfg(feature = "tokio")]
+mod server;
 mod session;
 mod session_faults;
 mod support;

@@ -398,7 +398,7 @@ fn a_device_that_takes_our_id_for_its_own_stream_ends_ours() {
     session.handle_input(at(1), &hex("01020801"));
     events(&mut session);
     session.handle_input(at(2), &hex("080420080801"));
-    let [Event::Stopped(gone), Event::Asked(Some(reply), _)] = events(&mut session)[..] else {
+    let [Event::Lost(gone), Event::Asked(Some(reply), _)] = events(&mut session)[..] else {
         panic!("no collision")
     };
     assert_eq!(gone, ours);

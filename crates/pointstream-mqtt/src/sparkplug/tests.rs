@@ -1,4 +1,4 @@
 //! Payloads of another implementation, and laws.
 
 mod laws;
-mod vectors;
+pub(super) mod vectors;

@@ -68,7 +68,8 @@ impl Value {
         }
         Ok(match (data_type, raw) {
             (DataType::Float | DataType::Double, Raw::Float(value)) => Self::Float((*value).into()),
-            (DataType::Float | DataType::Double, Raw::Double(value)) => Self::Float(*value),
+            (DataType::Float, Raw::Double(value)) => Self::Float((*value as f32).into()),
+            (DataType::Double, Raw::Double(value)) => Self::Float(*value),
             (DataType::Boolean, Raw::Bool(value)) => Self::Bool(*value),
             (DataType::String | DataType::Text | DataType::Uuid, Raw::Str(text)) => {
                 Self::Str(text.clone())

@@ -1,0 +1,134 @@
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::device::Device;
+use crate::Payload;
+use crate::mux::Sink;
+
+/// The values of a resource, as one reader takes them.
+///
+/// A reader that falls behind by [`Self::QUEUE_MAX`] values loses the oldest ones, which are counted.
+/// Dropping it tells the device to stop, if nobody else wants the resource.
+#[derive(Debug)]
+pub struct Values {
+    device: Device,
+    sink: Sink,
+    queue: Arc<Queue>,
+}
+
+/// What a reader of a resource is told.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Update {
+    /// A value.
+    Value(Arc<Payload>),
+    /// The device refuses to stream the resource, or has stopped. Values come again when it connects
+    /// anew or when somebody else begins to read the resource.
+    Ended,
+}
+
+/// What waits for a reader.
+#[derive(Debug, Default)]
+pub(crate) struct Queue(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    updates: VecDeque<Update>,
+    dropped: u64,
+    waker: Option<Waker>,
+}
+
+impl Values {
+    /// How many values wait for a reader.
+    pub const QUEUE_MAX: usize = 64;
+
+    pub(crate) const fn new(device: Device, sink: Sink, queue: Arc<Queue>) -> Self {
+        Self { device, sink, queue }
+    }
+
+    /// The next update. Waits for ever where the device says nothing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: no update is lost.
+    pub async fn next(&mut self) -> Update {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// [`Self::next`] as a poll.
+    pub fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Update> {
+        self.queue.poll(cx.waker())
+    }
+
+    /// How many values were lost because the reader had fallen behind.
+    pub fn dropped(&self) -> u64 {
+        self.queue.lock().dropped
+    }
+}
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        self.device.leave(self.sink);
+    }
+}
+
+impl Queue {
+    pub(crate) fn push(&self, value: Arc<Payload>) {
+        self.put(Update::Value(value));
+    }
+
+    pub(crate) fn end(&self) {
+        self.put(Update::Ended);
+    }
+
+    fn put(&self, update: Update) {
+        let mut waiting = self.lock();
+        if waiting.updates.len() >= Values::QUEUE_MAX {
+            waiting.updates.pop_front();
+            waiting.dropped += 1;
+        }
+        waiting.updates.push_back(update);
+        let waker = waiting.waker.take();
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, waker: &Waker) -> Poll<Update> {
+        let mut waiting = self.lock();
+        if let Some(update) = waiting.updates.pop_front() {
+            return Poll::Ready(update);
+        }
+        match &mut waiting.waker {
+            Some(kept) => kept.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        Poll::Pending
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_reader_loses_the_oldest_values_and_they_are_counted() {
+        let queue = Queue::default();
+        let value = |number: usize| Arc::new(Payload::new(&(number as u64)).unwrap());
+        for number in 0..Values::QUEUE_MAX + 3 {
+            queue.push(value(number));
+        }
+        assert_eq!(queue.lock().dropped, 3);
+        for number in 3..Values::QUEUE_MAX + 3 {
+            assert_eq!(queue.poll(Waker::noop()), Poll::Ready(Update::Value(value(number))));
+        }
+        assert_eq!(queue.poll(Waker::noop()), Poll::Pending);
+    }
+}

@@ -1,0 +1,5 @@
+//! `iotmp_session` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointstream_fuzz::targets::iotmp_session(data));
