@@ -145,6 +145,9 @@ pub(crate) fn refusal(error: &Error) -> Fault {
         Error::ViewsMax { .. } => {
             (ErrorCode::ConnectionLimit, "The topic has as many views as it takes; try later.")
         }
+        Error::GroupMax { .. } => {
+            (ErrorCode::ConnectionLimit, "A stream takes no more than 32 topics.")
+        }
         Error::NoItems => (ErrorCode::BadRequest, "Only a topic of items can be filtered."),
         Error::ModeRefused => (ErrorCode::BadRequest, "The topic is not sent in this mode."),
         _ => (ErrorCode::TopicNotFound, "There is no such topic; GET /v1/topics lists them."),
