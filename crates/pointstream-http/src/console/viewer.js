@@ -73,7 +73,7 @@ export class Viewer {
       line.style.setProperty("--depth", depth);
       line.dataset.path = path;
       if (key) line.append(span("key", key), ": ");
-      line.append(span("val", text));
+      line.append(span("literal", text));
       if (this.isTouched(path)) line.classList.add("touched");
       return line;
     });
