@@ -50,9 +50,7 @@ load() { # NAME WHAT...: measures the server that runs and notes the line
     local name=$1
     shift
     case $name in
-        hub) set -- --server $HUB --subscribe '/v1/topics/bench?X-Sd-Mode=snapshot' \
-            --publish /publish/v1/topics/bench "$@" ;;
-        hub-patch) set -- --server $HUB --subscribe /v1/topics/bench \
+        hub) set -- --server $HUB --subscribe /v1/topics/bench \
             --publish /publish/v1/topics/bench "$@" ;;
         nchan) set -- --server $NCHAN --subscribe /subscribe --publish /publish \
             --header 'Accept: text/event-stream' "$@" ;;
@@ -80,7 +78,7 @@ for round in $(seq "$ROUNDS"); do
         done
     done
     start_hub
-    load hub-patch wire
+    load hub wire
     stop
 done
 
