@@ -43,8 +43,10 @@ mod console;
 mod cors;
 mod direct;
 mod error;
+mod functions;
 mod guard;
 mod gzip;
+mod his;
 mod hosts;
 mod io;
 mod metrics;
@@ -55,14 +57,17 @@ mod server;
 mod sse;
 mod state;
 mod time;
+mod trace;
 mod wants;
 
 pub use admin::{
-    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
-    PointsQuery, QueryError, TopicsOnly, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
+    QueryError, TopicsOnly, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
+pub use functions::{ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;

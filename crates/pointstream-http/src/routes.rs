@@ -1,4 +1,5 @@
 mod connectors;
+mod history;
 mod points;
 mod publish;
 mod service;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use http::{StatusCode, Uri};
 use pointstream_hub::Hub;
 
@@ -43,6 +44,13 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/points/{id}/write", get(points::levels).post(points::write))
         .route("/v1/connectors", get(service::connectors))
         .route("/v1/connectors/{id}/learn", get(connectors::learn))
+        .route("/v1/connectors/{id}/details", get(connectors::details))
+        .route("/v1/connectors/{id}/points", get(connectors::points))
+        .route("/v1/connectors/{id}/trace", get(connectors::trace).post(connectors::set_trace))
+        .route("/v1/connectors/{id}/{act}", post(connectors::act))
+        .route("/v1/points/{id}/details", get(points::details))
+        .route("/v1/points/{id}/his", get(history::read))
+        .route("/v1/points/{id}/sync", post(points::sync))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics));
     for file in app.options.files {
