@@ -4,6 +4,7 @@ mod history;
 mod points;
 mod publish;
 mod service;
+mod source;
 pub(crate) mod topics;
 
 use std::future::ready;
@@ -59,13 +60,13 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         router = router.route(file.path, get(move || ready(service::file(file))));
     }
     router
-        .fallback(not_found)
+        .fallback(source::by_url)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
         .with_state(app)
 }
 
-async fn not_found(uri: Uri) -> ApiError {
+fn not_found(uri: &Uri) -> ApiError {
     let detail = format!("There is nothing at {}; the API begins at /v1/topics.", uri.path());
     ApiError::not_found("Not found", detail)
 }
