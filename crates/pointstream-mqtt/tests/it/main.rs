@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation of a test is its failure")]
 
+#[cfg(feature = "driver")]
+mod broker;
 mod codec;
+#[cfg(feature = "driver")]
+mod driver;
 mod laws;
 mod session;
 mod session_faults;
