@@ -3,6 +3,7 @@
 mod inbox;
 mod links;
 mod points;
+mod sparkplug;
 mod write;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,10 @@ use std::sync::Arc;
 use pointstream_conn::{Binding, Context, Driver, Features, OpError, Readings, Registry, Write};
 use pointstream_point::{Fault, PointKey, Tag, Tags, Value};
 use tokio::sync::{mpsc, watch};
+
+pub use sparkplug::{
+    MetricAddress, MetricAddressError, Sparkplug, SparkplugConfig, register_sparkplug,
+};
 
 use crate::config::Config;
 use crate::driver::links::Links;

@@ -34,7 +34,10 @@ pub use address::{AddressError, Confirm, Sink, Source};
 #[cfg(feature = "driver")]
 pub use config::{Availability, Config, Files, Password, WillConfig};
 #[cfg(feature = "driver")]
-pub use driver::{Mqtt, register};
+pub use driver::{
+    MetricAddress, MetricAddressError, Mqtt, Sparkplug, SparkplugConfig, register,
+    register_sparkplug,
+};
 pub use error::{DecodeError, EncodeError, Malformed};
 #[cfg(feature = "driver")]
 pub use extract::{Extract, ExtractError, Template, TemplateError};
