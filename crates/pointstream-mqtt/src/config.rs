@@ -207,7 +207,7 @@ impl Config {
 
     /// The broker, with its files read; `fallback` names the session where the configuration does not.
     pub(crate) fn broker(&self, fallback: &str) -> Result<Broker, ConfigError> {
-        let clean = self.clean_session.unwrap_or(self.client_id.is_none());
+        let clean = self.clean_session.unwrap_or_else(|| self.client_id.is_none());
         if !clean && self.client_id.is_none() {
             return Err(ConfigError::ClientId);
         }

@@ -7,7 +7,7 @@
 //!   [`frame`] finds them in a stream of bytes.
 //! - [`session::Session`] is a client's session, which outlives its connections: told the time and
 //!   given bytes, asked for bytes and events.
-//! - Feature `sparkplug`: Sparkplug B, its topics, payloads, a host application and an edge node.
+//! - [`sparkplug`] is Sparkplug B: topics, payloads, a host application and an edge node.
 //! - Feature `tokio`: `io::Client` is a session on a socket, shared by whoever wants something of it.
 //! - Feature `driver`: the connector drivers of kinds `mqtt` and `sparkplug`.
 
@@ -25,7 +25,6 @@ pub mod frame;
 pub mod io;
 pub mod packet;
 pub mod session;
-#[cfg(feature = "sparkplug")]
 pub mod sparkplug;
 pub mod topic;
 

@@ -24,6 +24,8 @@ pub use pointstream_http as http;
 pub use pointstream_iotmp as iotmp;
 #[cfg(any(feature = "modbus", feature = "modbus-server"))]
 pub use pointstream_modbus as modbus;
+#[cfg(feature = "mqtt")]
+pub use pointstream_mqtt as mqtt;
 #[cfg(feature = "tokio")]
 pub use pointstream_points as points;
 

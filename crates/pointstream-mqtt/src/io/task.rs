@@ -199,7 +199,9 @@ impl Task {
             while !self.takers.is_blocked()
                 && let Some(event) = self.session.poll_event()
             {
-                end = end.or(self.on_event(event));
+                if let Some(found) = self.on_event(event) {
+                    end.get_or_insert(found);
+                }
             }
             if written == output.len() {
                 output.clear();
@@ -237,7 +239,9 @@ impl Task {
         while !self.takers.is_blocked()
             && let Some(event) = self.session.poll_event()
         {
-            end = end.or(self.on_event(event));
+            if let Some(found) = self.on_event(event) {
+                end.get_or_insert(found);
+            }
         }
         end.unwrap_or(End::ConnectionLost)
     }

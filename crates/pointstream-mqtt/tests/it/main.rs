@@ -8,6 +8,8 @@ mod codec;
 #[cfg(feature = "driver")]
 mod driver;
 mod laws;
+#[cfg(feature = "driver")]
+mod sample;
 mod session;
 mod session_faults;
 mod session_resume;
