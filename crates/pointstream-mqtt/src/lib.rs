@@ -33,10 +33,7 @@ pub use address::{AddressError, Confirm, Sink, Source};
 #[cfg(feature = "driver")]
 pub use config::{Availability, Config, Files, Password, WillConfig};
 #[cfg(feature = "driver")]
-pub use driver::{
-    MetricAddress, MetricAddressError, Mqtt, Sparkplug, SparkplugConfig, register,
-    register_sparkplug,
-};
+pub use driver::{MetricAddress, MetricAddressError, Mqtt, Sparkplug, SparkplugConfig, register};
 pub use error::{DecodeError, EncodeError, Malformed};
 #[cfg(feature = "driver")]
 pub use extract::{Extract, ExtractError, Template, TemplateError};

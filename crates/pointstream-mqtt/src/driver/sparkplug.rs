@@ -23,8 +23,7 @@ use crate::session::Message;
 use crate::sparkplug::{Host, Now, Source, Topic, Transmit, filter_of_group};
 use points::{Points, address_of, kind_of, path_of};
 
-/// Teaches `registry` the kind `sparkplug`, configured by [`SparkplugConfig`].
-pub fn register_sparkplug(registry: &mut Registry) {
+pub(super) fn register(registry: &mut Registry) {
     registry.register("sparkplug", move |config: SparkplugConfig, context: &Context| {
         config.mqtt.broker("").map_err(Fault::permanent)?;
         Sparkplug::new(config, context.seed).map_err(Fault::permanent)
