@@ -28,7 +28,7 @@ pub use auth::{Accounts, AccountsError, Authenticator};
 pub use device::{CallError, Device};
 pub use event::{DeviceId, Event};
 pub use services::{ServiceError, Services};
-pub use values::{Update, Values};
+pub use values::{Sample, Update, Values};
 
 use crate::server::serve::{Entrance, Served};
 use crate::server::shared::Shared;

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::event::DeviceId;
 use super::shared::Shared;
-use super::values::{Queue, Values};
+use super::values::{Queue, Sample, Values};
 use crate::Payload;
 use crate::mux::{self, JoinError, Mux, Sink};
 use crate::session::{Answer, RequestError, Stream};
@@ -24,7 +24,7 @@ pub(crate) struct State {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) mux: Mux<Arc<Payload>>,
+    pub(crate) mux: Mux<Arc<Sample>>,
     pub(crate) sinks: BTreeMap<Sink, Receiver>,
     /// The session that serves the device.
     pub(crate) session: Option<u64>,
@@ -103,15 +103,18 @@ impl State {
     }
 }
 
+/// What sinks are told: a value, or that their stream has ended.
+pub(crate) type Told = Vec<(Receiver, Option<Arc<Sample>>)>;
+
 /// Hands out what sinks are told. Without the lock of the device whose sinks they are, since
 /// another device's may be taken.
-pub(crate) fn deliver(told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
+pub(crate) fn deliver(told: &mut Told) {
     for (receiver, value) in told.drain(..) {
         match (receiver, value) {
             (Receiver::Queue(queue), Some(value)) => queue.push(value),
             (Receiver::Queue(queue), None) => queue.end(),
             (Receiver::Device(state, session, stream), Some(value)) => {
-                state.send(session, stream, value);
+                state.send(session, stream, Arc::new(value.value.clone()));
             }
             (Receiver::Device(..), None) => {}
         }
@@ -120,7 +123,7 @@ pub(crate) fn deliver(told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
 
 impl Inner {
     /// What sinks are told next, to be delivered after the lock.
-    pub(crate) fn take_told(&mut self, told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
+    pub(crate) fn take_told(&mut self, told: &mut Told) {
         while let Some(event) = self.mux.poll_event() {
             let (sink, value) = match event {
                 mux::Event::Value(sink, value) => (sink, Some(value)),

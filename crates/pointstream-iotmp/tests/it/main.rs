@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation of a test is its failure")]
 
+#[cfg(feature = "tokio")]
+mod client;
 mod codec;
 mod laws;
 #[cfg(feature = "tokio")]
