@@ -16,7 +16,7 @@ TARGET=${CARGO_TARGET_DIR:-target}
 WORK=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$WORK"' EXIT
 cargo build -q --release -p pointstream-examples --example gateway
-cargo build -q --release -p pointstream-benches --bin farm --bin readers
+cargo build -q --release -p pointstream-benches --bin farm --bin audience
 ulimit -n "$(ulimit -Hn)"
 
 config() { # DEVICES BLOCK_MAX [REGISTERS POLL_TIME TOPIC_PER_DEVICE]
@@ -38,7 +38,7 @@ total() { # the sum of a counter over all connectors
 }
 
 measure() { # NAME DEVICES BLOCK_MAX [REGISTERS POLL_TIME CHANGING PERIOD_MS SUBSCRIBERS]
-    local readers=
+    local subscribers=
     config "$2" "$3" "${4:-100}" "${5:-100ms}" "${8:+$2}" >"$WORK/gateway.toml"
     "$TARGET/release/farm" "$2" $PORT ${4:+"$4" "$6" "$7"} &
     local farm=$!
@@ -46,8 +46,8 @@ measure() { # NAME DEVICES BLOCK_MAX [REGISTERS POLL_TIME CHANGING PERIOD_MS SUB
     local gateway=$! before after
     until ADDR=$(sed -n 's,^Console  http://\(.*\)/$,\1,p' "$WORK/out") && [ -n "$ADDR" ]; do sleep 0.1; done
     if [ -n "${8:-}" ]; then
-        "$TARGET/release/readers" "$ADDR" "$8" $(seq -f 'd%g' 0 $(($2 - 1))) &
-        readers=$!
+        "$TARGET/release/audience" "$ADDR" "$8" $(seq -f 'd%g' 0 $(($2 - 1))) &
+        subscribers=$!
     fi
     sleep 5
     before="$(total readings) $(total requests) $(awk '{print $14 + $15}' /proc/$gateway/stat) $(date +%s.%N)"
@@ -61,7 +61,7 @@ seconds, cpu = b[3] - a[3], (b[2] - a[2]) / os.sysconf("SC_CLK_TCK")
 print(f"{name}: {(b[0] - a[0]) / seconds:.0f} registers/s in {(b[1] - a[1]) / seconds:.0f} requests/s, "
       f"{100 * cpu / seconds:.1f} % of a processor, {int(rss) / 1024:.1f} MB, {int(skipped)} polls skipped")
 PY
-    [ -z "$readers" ] || { kill $readers && wait $readers 2>/dev/null || true; }
+    [ -z "$subscribers" ] || { kill $subscribers && wait $subscribers 2>/dev/null || true; }
     kill -INT $gateway && wait $gateway || true
     kill $farm && wait $farm 2>/dev/null || true
 }

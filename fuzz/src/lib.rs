@@ -31,6 +31,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "patch_apply", run: targets::patch_apply, words: JSON },
     Target { name: "patch_diff", run: targets::patch_diff, words: JSON },
     Target { name: "points_filter", run: targets::points_filter, words: FILTER },
+    Target { name: "sparkplug_machines", run: targets::sparkplug_machines, words: SPARKPLUG },
+    Target { name: "sparkplug_payload", run: targets::sparkplug_payload, words: SPARKPLUG },
 ];
 
 /// The longest input.
@@ -94,6 +96,26 @@ const ADDRESS: &[&[u8]] = &[
     b"\xff\xff",
     b"\x80\0",
     "°".as_bytes(),
+];
+
+/// Fields of payloads, and whole messages of the machines: topic, wait, length.
+const SPARKPLUG: &[&[u8]] = &[
+    b"\x08\x01",
+    b"\x18\x00",
+    b"\x18\xff\x01",
+    b"\x12\x09\x0a\x05bdSeq\x58\x01",
+    b"\x12\x09\x0a\x01a\x10\x01\x20\x03\x50\x05",
+    b"\x12\x04\x10\x01\x50\x06",
+    b"\x12\x18\x0a\x14Node Control/Rebirth\x70\x01",
+    b"\x4a\x0b\x0a\x07Quality\x12\x00",
+    b"\x92\x01\x02\x12\x00",
+    b"\x8a\x01\x04\x22\x02\x0a\x00",
+    b"\x82\x01\x05\x0c\0\0\0\x34\xd0",
+    b"\x00\x01\x0d",
+    b"\x01\x01\x06",
+    b"\x03\xff\x10",
+    b"\x04\x00\x06",
+    br#"{"online":false,"timestamp":1}"#,
 ];
 
 const IOTMP: &[&[u8]] = &[

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use pointstream_point::{EnumDefs, Fault, PointKey, Tags, WriteInfo};
+use pointstream_point::{EnumDefs, Fault, LearnPath, LearnRow, PointKey, Tags, WriteInfo};
 
 use crate::config::{NamedTuning, PointDef};
 use crate::driver::{Binding, OpError, Request, Write};
@@ -32,6 +32,9 @@ pub enum Input<'a> {
     /// These points are to be read once, out of turn, whether they are watched or not; the mark
     /// tells when that is done.
     Sync(Vec<PointKey>, u64),
+    /// Somebody wants to know what is at a place of the device's tree, or at its root; the mark
+    /// tells the answer.
+    Learn(Option<LearnPath>, u64),
     /// Somebody needs the session to stay open, under this name. Idempotent.
     Pin(Arc<str>),
     /// That need has gone.
@@ -60,6 +63,8 @@ pub enum Outcome {
     Ping(Tags),
     /// The answer to [`Action::Plan`].
     Plan(Vec<Request>),
+    /// The answer to [`Action::Learn`].
+    Learned(Vec<LearnRow>),
 }
 
 /// What the driver is to do, by the names of its methods.
@@ -89,6 +94,8 @@ pub enum Action {
     Watch(Vec<PointKey>),
     /// [`Driver::unwatch`](crate::Driver::unwatch).
     Unwatch(Vec<PointKey>),
+    /// [`Driver::learn`](crate::Driver::learn).
+    Learn(Option<LearnPath>),
 }
 
 /// Whose plan it is.

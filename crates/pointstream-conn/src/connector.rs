@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use pointstream_point::{Fault, Now, PointKey, WriteInfo};
+use pointstream_point::{Fault, LearnPath, Now, PointKey, WriteInfo};
 use pointstream_time::{Backoff, Instant, Seed};
 
 use crate::action::{Action, Input};
@@ -12,6 +12,7 @@ use crate::shard::Shard;
 use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats};
 use crate::writes::Writes;
 
+mod learning;
 mod next;
 mod points;
 mod reads;
@@ -68,6 +69,10 @@ pub struct Connector {
     syncs: BTreeMap<u64, BTreeSet<PointKey>>,
     writes: Writes,
     wrote_last: bool,
+    /// Looks into the tree that wait, and the one that is being done.
+    learns: VecDeque<(Option<LearnPath>, u64)>,
+    learning: Option<u64>,
+    learned_last: bool,
     quick_last: bool,
     turn: usize,
     events: VecDeque<Event>,
@@ -113,6 +118,9 @@ impl Connector {
             syncs: BTreeMap::new(),
             writes: Writes::default(),
             wrote_last: false,
+            learns: VecDeque::new(),
+            learning: None,
+            learned_last: false,
             quick_last: false,
             turn: 0,
             events: VecDeque::new(),
@@ -138,6 +146,7 @@ impl Connector {
             Input::Unwatch(points) => self.on_unwatch(points),
             Input::Write(key, info, token) => self.on_write(key, info, token),
             Input::Sync(points, token) => self.on_sync(points, token),
+            Input::Learn(at, token) => self.on_learn(at, token),
             Input::Tuning(tuning) => self.on_tuning(&tuning),
             Input::Retune(points) => self.on_retune(points),
             Input::Enums(enums) => self.shard.set_enums(enums),
@@ -201,7 +210,8 @@ impl Connector {
         let steady = Some(self.config.steady_at);
         let timers = [
             self.retry_at.filter(|_| self.wants_session()),
-            self.linger_until.filter(|_| open && self.is_idling() && !self.close_wanted),
+            // While something is being done nothing can be closed; its end is looked at anyway.
+            self.linger_until.filter(|_| self.is_idle() && self.is_idling() && !self.close_wanted),
             self.next_ping.filter(|_| !self.config.disabled),
             self.rewatch_at.filter(|_| open),
             self.manual.next().filter(|_| open),

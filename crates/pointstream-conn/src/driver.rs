@@ -2,7 +2,9 @@ use core::future::Future;
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{Address, Fault, Kind, PointKey, PointSpec, Tags, Value};
+use pointstream_point::{
+    Address, Fault, Kind, LearnPath, LearnRow, PointKey, PointSpec, Tags, Value,
+};
 
 use crate::Readings;
 
@@ -110,6 +112,18 @@ pub trait Driver: Send + 'static {
         async { Ok(()) }
     }
 
+    /// What is at a place of the device's tree, as the row that led there named it, or at its root.
+    /// One level at a time: whoever looks goes on where a row has [`LearnRow::learn`], so that a
+    /// tree that is endless or loops costs nothing. Where the driver learns without a session
+    /// ([`Learn::Offline`]) this is called open or closed.
+    fn learn(
+        &mut self,
+        at: Option<&LearnPath>,
+    ) -> impl Future<Output = Result<Vec<LearnRow>, OpError>> + Send {
+        let _ = at;
+        async { Err(OpError::Refused(Fault::unsupported("learning"))) }
+    }
+
     /// Waits for something that comes unasked. Never completes by default. Called while the
     /// session is open and nothing else is to be done.
     fn event(&mut self, into: &mut Readings) -> impl Future<Output = Result<(), OpError>> + Send {
@@ -131,16 +145,28 @@ pub struct Features {
     pub write: bool,
     /// [`Driver::poll`] works, and this is its period where the configuration says nothing else.
     pub manual: Option<Duration>,
+    /// [`Driver::learn`] works, and this is what it needs.
+    pub learn: Option<Learn>,
     /// How many requests of a plan [`Driver::read`] takes at a time, for a driver that has them in
     /// flight together; 0 is as good as 1. A write waits for a window to end, and the time limit of
     /// an operation holds for all of it.
     pub window: usize,
 }
 
+/// What looking into a device's tree needs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Learn {
+    /// An open session.
+    Session,
+    /// Nothing: what there is to know stands in the configuration or in a file.
+    Offline,
+}
+
 impl Features {
     /// Nothing beyond open, close and ping.
     pub const NONE: Self =
-        Self { poll: false, watch: false, write: false, manual: None, window: 1 };
+        Self { poll: false, watch: false, write: false, manual: None, learn: None, window: 1 };
 
     /// These features and polling.
     #[must_use]
@@ -160,6 +186,13 @@ impl Features {
     #[must_use]
     pub const fn with_manual_poll(mut self, period: Duration) -> Self {
         self.manual = Some(period);
+        self
+    }
+
+    /// These features and looking into the device's tree.
+    #[must_use]
+    pub const fn with_learn(mut self, needs: Learn) -> Self {
+        self.learn = Some(needs);
         self
     }
 

@@ -3,7 +3,7 @@
 use core::future::Future;
 use core::pin::Pin;
 
-use pointstream_point::{PointKey, Tags};
+use pointstream_point::{LearnPath, LearnRow, PointKey, Tags};
 
 use crate::driver::{Binding, Driver, Features, OpError, Request, Write};
 use crate::readings::Readings;
@@ -39,6 +39,10 @@ pub(crate) trait DynDriver: Send {
         points: &'a [PointKey],
         into: &'a mut Readings,
     ) -> BoxFuture<'a, Result<(), OpError>>;
+    fn learn<'a>(
+        &'a mut self,
+        at: Option<&'a LearnPath>,
+    ) -> BoxFuture<'a, Result<Vec<LearnRow>, OpError>>;
     fn event<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>>;
 }
 
@@ -105,6 +109,13 @@ impl<D: Driver> DynDriver for D {
         into: &'a mut Readings,
     ) -> BoxFuture<'a, Result<(), OpError>> {
         Box::pin(Driver::unwatch(self, points, into))
+    }
+
+    fn learn<'a>(
+        &'a mut self,
+        at: Option<&'a LearnPath>,
+    ) -> BoxFuture<'a, Result<Vec<LearnRow>, OpError>> {
+        Box::pin(Driver::learn(self, at))
     }
 
     fn event<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>> {

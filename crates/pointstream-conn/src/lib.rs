@@ -21,7 +21,7 @@ mod writes;
 pub use action::{Action, Input, Outcome, PlanFor};
 pub use config::{ConnConfig, NamedTuning, PointDef};
 pub use connector::Connector;
-pub use driver::{Binding, Driver, Features, OpError, Request, Write};
+pub use driver::{Binding, Driver, Features, Learn, OpError, Request, Write};
 pub use readings::{Reading, Readings};
 pub use registry::{AnyDriver, Context, MakeError, Registry};
 pub use shell::{Clock, Follower, Handle, Shell};

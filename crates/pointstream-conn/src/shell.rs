@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use pointstream_point::{EnumDefs, Fault, Now, PointKey, Status, WriteInfo};
+use pointstream_point::{EnumDefs, Fault, LearnPath, Learned, Now, PointKey, Status, WriteInfo};
 use pointstream_time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
@@ -72,6 +72,7 @@ enum Command {
     Unwatch(Vec<PointKey>),
     Write(PointKey, WriteInfo, Option<oneshot::Sender<Result<WriteDone, Fault>>>),
     Sync(Vec<PointKey>, oneshot::Sender<Result<(), Fault>>),
+    Learn(Option<LearnPath>, oneshot::Sender<Result<Learned, Fault>>),
     Pin(Arc<str>),
     Unpin(Arc<str>),
     Enums(Arc<EnumDefs>),
@@ -188,6 +189,23 @@ impl Handle {
         self.ask(Command::Sync(points, reply), outcome)
     }
 
+    /// What is at a place of the device's tree, as the row that led there named it, or at its root.
+    ///
+    /// # Errors
+    ///
+    /// The driver does not learn, there is no session, the device says no, or too many ask at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped the device is asked all the same.
+    pub fn learn(
+        &self,
+        at: Option<LearnPath>,
+    ) -> impl Future<Output = Result<Learned, Fault>> + Send + use<> {
+        let (reply, outcome) = oneshot::channel();
+        self.ask(Command::Learn(at, reply), outcome)
+    }
+
     fn ask<T: Send>(
         &self,
         command: Command,
@@ -235,6 +253,7 @@ struct Core {
     clock: Clock,
     writing: BTreeMap<u64, oneshot::Sender<Result<WriteDone, Fault>>>,
     syncing: BTreeMap<u64, oneshot::Sender<Result<(), Fault>>>,
+    learning: BTreeMap<u64, oneshot::Sender<Result<Learned, Fault>>>,
     next_token: u64,
     shown: (ConnState, Status),
     ended: bool,
@@ -259,6 +278,7 @@ impl Shell {
             clock,
             writing: BTreeMap::new(),
             syncing: BTreeMap::new(),
+            learning: BTreeMap::new(),
             next_token: 0,
             shown: <(ConnState, Status)>::default(),
             ended: false,
@@ -386,6 +406,11 @@ impl Core {
                 self.syncing.insert(token, reply);
                 self.handle(Input::Sync(points, token));
             }
+            Command::Learn(at, reply) => {
+                let token = self.token();
+                self.learning.insert(token, reply);
+                self.handle(Input::Learn(at, token));
+            }
         }
     }
 
@@ -409,6 +434,9 @@ impl Core {
                 // Whoever asked may have stopped waiting.
                 Event::Written { token, result } => {
                     let _ = self.writing.remove(&token).map(|reply| reply.send(result));
+                }
+                Event::Learned { token, result } => {
+                    let _ = self.learning.remove(&token).map(|reply| reply.send(result));
                 }
                 Event::Synced { token, result } => {
                     let _ = self.syncing.remove(&token).map(|reply| reply.send(result));
@@ -480,6 +508,7 @@ async fn perform(
             Action::Write(writes) => driver.write(writes, into).await.map(|()| Outcome::None),
             Action::Watch(points) => driver.watch(points, into).await.map(|()| Outcome::None),
             Action::Unwatch(points) => driver.unwatch(points, into).await.map(|()| Outcome::None),
+            Action::Learn(at) => driver.learn(at.as_ref()).await.map(Outcome::Learned),
         }
     };
     let timed_out = |_| {

@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pointstream_point::{Cur, Fault, His, Id, PointKey, Status, Tags, Write};
+use pointstream_point::{Cur, Fault, His, Id, Learned, PointKey, Status, Tags, Write};
 
 /// What one step of a connector changed about its points, for everyone who follows them.
 #[derive(Clone, Debug, PartialEq)]
@@ -166,6 +166,13 @@ pub enum Event {
         token: u64,
         /// What became of it.
         result: Result<WriteDone, Fault>,
+    },
+    /// The look into the device's tree that was marked with this token ended.
+    Learned {
+        /// The mark.
+        token: u64,
+        /// What is there.
+        result: Result<Learned, Fault>,
     },
     /// The reading out of turn that was marked with this token ended: each of its points has a
     /// reading, good or not, or the session was lost.

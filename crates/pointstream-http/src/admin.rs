@@ -3,8 +3,8 @@ use std::pin::Pin;
 
 use jiff::Timestamp;
 use pointstream_point::{
-    Effective, EnumDef, Fault, Id, Kind, Level, LevelWrite, PriorityRow, RangeError, Status, Tags,
-    Unit, Value,
+    Effective, EnumDef, Fault, Id, Kind, LearnPath, Learned, Level, LevelWrite, PriorityRow,
+    RangeError, Status, Tags, Unit, Value,
 };
 use serde::{Serialize, Serializer};
 
@@ -36,6 +36,18 @@ pub trait Admin: Send + Sync + 'static {
 
     /// The connectors, in the order in which they are shown.
     fn connectors(&self) -> Vec<ConnectorView>;
+
+    /// What is at a place of a connector's tree, or at its root.
+    ///
+    /// *Cancel safety*: a client that goes away drops the future; the device is asked all the same.
+    fn learn<'a>(
+        &'a self,
+        connector: &'a str,
+        at: Option<LearnPath>,
+    ) -> BoxFuture<'a, Result<Learned, ConnError>> {
+        let _ = (connector, at);
+        Box::pin(async { Err(ConnError::Failed(Fault::unsupported("learning"))) })
+    }
 
     /// Appends metrics in the text format of Prometheus, each line ended.
     fn metrics(&self, out: &mut String);
@@ -322,6 +334,21 @@ impl WriteOutcome {
         self.waits = true;
         self
     }
+}
+
+/// Why a connector did not do what was asked of it.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnError {
+    /// There is no such connector.
+    #[error("there is no such connector")]
+    UnknownConnector,
+    /// The connector or the device failed.
+    #[error("{0}")]
+    Failed(Fault),
+    /// Neither an answer nor a failure came in time.
+    #[error("the device did not answer in time")]
+    TimedOut,
 }
 
 /// Why a value was not written.

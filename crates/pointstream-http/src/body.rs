@@ -18,15 +18,20 @@ pub(crate) async fn read_json<T: DeserializeOwned>(
     limits: &Limits,
 ) -> Result<T, ApiError> {
     check_type(headers)?;
-    let read = tokio::time::timeout(limits.body_timeout, read(body, limits.body_bytes_max));
-    let bytes = read.await.map_err(|_| {
-        let detail = "The request's body did not come in time; send it again.";
-        ApiError::new(StatusCode::REQUEST_TIMEOUT, "Body too slow", detail)
-    })??;
+    let bytes = read_all(body, limits).await?;
     // The parser's own limit of 128 levels keeps it from recursing too deep.
     serde_json::from_slice(&bytes).map_err(|error| {
         ApiError::bad_request("Bad body", format!("The body is not what is expected: {error}."))
     })
+}
+
+/// Reads a request's body within its limits of bytes and time.
+pub(crate) async fn read_all(body: Body, limits: &Limits) -> Result<Bytes, ApiError> {
+    let read = tokio::time::timeout(limits.body_timeout, read(body, limits.body_bytes_max));
+    read.await.map_err(|_| {
+        let detail = "The request's body did not come in time; send it again.";
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, "Body too slow", detail)
+    })?
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {

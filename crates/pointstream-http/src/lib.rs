@@ -5,6 +5,9 @@
 //! | `GET /v1/topics` | the topics |
 //! | `GET /v1/topics/{id}` | a topic as Server-Sent Events: `data`, then `patch` |
 //! | `GET /v1/topics/{id}/snapshot` | a topic's document, with an `ETag` |
+//! | `POST`, `PATCH /publish/v1/topics/{id}` | publishes to a topic that is open to it |
+//! | `DELETE /publish/v1/topics/{id}/items/{item}` | removes an item |
+//! | `POST /publish/v1/topics` | publishes to several topics |
 //! | `GET /v1/points`, `GET /v1/points/{id}` | the points |
 //! | `POST /v1/points/{id}/write` | writes a value: `{"val": …}` |
 //! | `GET /v1/connectors` | the connectors |
@@ -47,13 +50,15 @@ mod routes;
 mod server;
 mod sse;
 mod state;
+mod time;
 
 pub use admin::{
-    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
-    QueryError, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
+    PointsQuery, QueryError, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;
+pub use time::keep_time;

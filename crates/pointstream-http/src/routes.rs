@@ -1,4 +1,6 @@
+mod connectors;
 mod points;
+mod publish;
 mod service;
 pub(crate) mod topics;
 
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::routing::get;
+use axum::routing::{any, get};
 use http::{StatusCode, Uri};
 use pointstream_hub::Hub;
 
@@ -30,10 +32,14 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/topics", get(topics::list))
         .route("/v1/topics/{id}", get(topics::stream))
         .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
+        .route("/publish/v1/topics", any(publish::batch))
+        .route("/publish/v1/topics/{id}", any(publish::topic))
+        .route("/publish/v1/topics/{id}/items/{item}", any(publish::item))
         .route("/v1/points", get(points::list))
         .route("/v1/points/{id}", get(points::one))
         .route("/v1/points/{id}/write", get(points::levels).post(points::write))
         .route("/v1/connectors", get(service::connectors))
+        .route("/v1/connectors/{id}/learn", get(connectors::learn))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics));
     for file in app.options.files {

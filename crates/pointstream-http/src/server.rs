@@ -28,6 +28,7 @@ use crate::io::StallStream;
 use crate::metrics::increment;
 use crate::routes;
 use crate::state::{App, Connection};
+use crate::time::keep_time;
 use crate::{Admin, BindError, BoxFuture, Limits, Options};
 
 /// The routes on a socket that listens: HTTP/1.1.
@@ -81,11 +82,13 @@ impl Server {
         let (ending, ended) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let mut shutdown = pin!(shutdown);
+        let mut time = pin!(keep_time(app.hub.clone()));
         let mut accepting = true;
         info!(addr = %local, "HTTP is listening.");
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
+                () = &mut time => {}
                 Some(done) = tasks.join_next(), if !tasks.is_empty() => on_done(done),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => {

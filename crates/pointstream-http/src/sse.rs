@@ -10,9 +10,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
-use pointstream_hub::Subscription;
+use pointstream_hub::{ErrorCode, Fault, Subscription};
 use pointstream_time::Seed;
-use serde::Serialize;
 use tokio::time::{Instant, Sleep};
 
 use crate::clock;
@@ -82,12 +81,12 @@ impl Stream {
 }
 
 impl StreamError {
-    const fn code(self) -> u32 {
+    const fn code(self) -> ErrorCode {
         match self {
-            Self::BadAccept => 40_000,
-            Self::SubscribersMax => 40_121,
-            Self::UnknownTopic => 40_401,
-            Self::TopicRemoved => 60_000,
+            Self::BadAccept => ErrorCode::BadRequest,
+            Self::SubscribersMax => ErrorCode::ConnectionLimit,
+            Self::UnknownTopic => ErrorCode::TopicNotFound,
+            Self::TopicRemoved => ErrorCode::Topic,
         }
     }
 
@@ -107,29 +106,14 @@ impl StreamError {
 
     /// The event, without an id: a client that comes back must not resume from an error.
     fn event(self, session: Session) -> String {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Error {
-            datetime: String,
-            code: u32,
-            category: &'static str,
-            message: &'static str,
-            status: u32,
-            session_id: String,
-        }
-        let code = self.code();
-        let error = Error {
-            datetime: format!("{:.3}", clock::wall()),
-            code,
-            category: if code < 50_000 { "ClientException" } else { "TopicException" },
-            message: self.message(),
-            status: UNKNOWN_STATUS,
-            session_id: session.to_string(),
-        };
-        // A flat struct of strings and numbers cannot fail.
-        let json = serde_json::to_string(&error).unwrap_or_default();
-        format!("event: error\ndata: {json}\n\n")
+        event_of(&Fault::new(self.code(), self.message()), session)
     }
+}
+
+/// A fault as the event that this session is sent.
+fn event_of(fault: &Fault, session: Session) -> String {
+    let json = fault.json(&format!("{:.3}", clock::wall()), &session.to_string());
+    format!("event: error\ndata: {json}\n\n")
 }
 
 /// What a stream says, piece by piece: pulled by the transport whenever it can take more, so that a
@@ -155,7 +139,13 @@ impl Feed {
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
         match subscription.poll_event(cx) {
-            Poll::Ready(Some(Ok(event))) => self.give(event.sse().clone()),
+            Poll::Ready(Some(Ok(event))) => {
+                let bytes = match event.fault() {
+                    Some(fault) => event_of(fault, self.session).into(),
+                    None => event.sse().clone(),
+                };
+                self.give(bytes)
+            }
             Poll::Ready(Some(Err(_))) => {
                 self.subscription = None;
                 let mut text = format!("retry: {}\n\n", RETRY_AFTER_ERROR.as_millis());
@@ -295,9 +285,6 @@ const HEADERS: [(HeaderName, &str); 4] = [
 
 /// Clients of the original come back for ever after an error, so they are told to take their time.
 const RETRY_AFTER_ERROR: Duration = Duration::from_secs(30);
-
-/// The `status` of the original's first version that stands for anything else.
-const UNKNOWN_STATUS: u32 = 2_000;
 
 #[cfg(test)]
 mod tests {

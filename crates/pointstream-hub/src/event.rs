@@ -1,9 +1,10 @@
 use std::io::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::Revision;
 use crate::json::{self, Style};
+use crate::{Fault, Revision};
 
 /// One change of a topic, or its whole document, as bytes that all subscribers share.
 ///
@@ -14,6 +15,7 @@ pub struct Event {
     kind: EventKind,
     frame: Bytes,
     body_at: u32,
+    fault: Option<Arc<Fault>>,
 }
 
 /// What an event's body is.
@@ -24,6 +26,8 @@ pub enum EventKind {
     Data,
     /// A JSON Patch (RFC 6902) that leads from the revision before to this one.
     Patch,
+    /// What is wrong with the topic. It has no id, and the document stays as it is.
+    Error,
 }
 
 impl EventKind {
@@ -32,6 +36,7 @@ impl EventKind {
         match self {
             Self::Data => "data",
             Self::Patch => "patch",
+            Self::Error => "error",
         }
     }
 }
@@ -47,7 +52,17 @@ impl Event {
         debug_assert!(body_at <= FRAMING_LEN, "the head of an event has a bounded length");
         #[expect(clippy::cast_possible_truncation, reason = "at most FRAMING_LEN")]
         let body_at = body_at as u32;
-        Self { revision, kind, frame: frame.into(), body_at }
+        Self { revision, kind, frame: frame.into(), body_at, fault: None }
+    }
+
+    /// A fault, at the state that holds meanwhile.
+    pub(crate) fn of_fault(revision: Revision, fault: Arc<Fault>) -> Self {
+        let body = fault.json("", "");
+        let head = "event: error\ndata: ";
+        let frame = format!("{head}{body}\n\n").into();
+        #[expect(clippy::cast_possible_truncation, reason = "a constant")]
+        let body_at = head.len() as u32;
+        Self { revision, kind: EventKind::Error, frame, body_at, fault: Some(fault) }
     }
 
     /// The revision that holds after this event.
@@ -58,6 +73,12 @@ impl Event {
     /// What the body is.
     pub const fn kind(&self) -> EventKind {
         self.kind
+    }
+
+    /// What is wrong, if this is an error. Whoever sends it writes it anew with
+    /// [`Fault::json`], since the hub knows neither the time of day nor the subscriber's session.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_deref()
     }
 
     /// The whole Server-Sent Event: `id`, `event` and `data` lines and the empty line that ends it.

@@ -5,14 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use pointstream_time::Seed;
+use pointstream_time::{Instant, Seed};
 
 use crate::demand::Demand;
 use crate::slots::Slots;
+use crate::timers::Timers;
 use crate::{
-    Edit, Epoch, Error, EventKind, Limits, Mode, Revision, Stats, Subscription, Topic, TopicId,
-    TopicKind, TopicOptions,
+    Edit, Epoch, Error, EventKind, Fault, Limits, Mode, Payload, Publication, Revision, Stats,
+    Subscribe, Subscription, Topic, TopicId, TopicKind, TopicOptions,
 };
+
+mod time;
 
 /// All topics of a process: a handle that is cheap to clone and needs no runtime.
 ///
@@ -29,7 +32,12 @@ struct Inner {
     topics: RwLock<BTreeMap<TopicId, Arc<Shared>>>,
     epochs: Mutex<Seed>,
     demand: Mutex<Demand>,
+    timers: Mutex<Timers>,
+    clock: Clock,
 }
+
+/// Tells the time since an origin that stays the same.
+type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
 pub(crate) struct Shared {
     id: TopicId,
@@ -40,6 +48,8 @@ pub(crate) struct State {
     pub(crate) topic: Topic,
     pub(crate) subscribers: Slots,
     pub(crate) removed: bool,
+    /// When the topic is to be told the time, as the hub's timers have it.
+    timer: Option<Instant>,
 }
 
 /// What became of a publication.
@@ -52,6 +62,10 @@ pub struct Published {
     pub event: Option<EventKind>,
     /// How many subscribers there are.
     pub subscribers: usize,
+    /// How many items had no id and were left out.
+    pub discarded: usize,
+    /// Whether the publication came before, by its key, and was not taken again.
+    pub repeated: bool,
 }
 
 /// A topic's document at one revision.
@@ -72,6 +86,8 @@ pub struct TopicInfo {
     pub id: TopicId,
     /// How its document comes about.
     pub kind: TopicKind,
+    /// Whether it may be published to from outside.
+    pub open: bool,
     /// Its present state; none before the first publication.
     pub revision: Option<Revision>,
     /// How many follow it.
@@ -80,19 +96,37 @@ pub struct TopicInfo {
     pub document_bytes: usize,
     /// The bytes of the events that it keeps.
     pub ring_bytes: usize,
+    /// The views of it that are kept, besides the whole.
+    pub views: usize,
+    /// What is wrong with it.
+    pub fault: Option<Fault>,
     /// What happened on it.
     pub stats: Stats,
 }
 
 impl Hub {
-    /// A hub without topics. The `seed` gives the topics their epochs and must be another one after
-    /// each restart.
+    /// A hub without topics and without a clock: nothing in it ends by time, and views with a rate
+    /// are let out as if no time passed. The `seed` gives the topics their epochs and must be another
+    /// one after each restart.
     pub fn new(limits: Limits, seed: Seed) -> Self {
+        Self::with_clock(limits, seed, || Instant::ORIGIN)
+    }
+
+    /// A hub without topics. `clock` tells the time since an origin that stays the same; it is asked
+    /// at each call. Someone must also call [`handle_timeout`](Self::handle_timeout) when
+    /// [`poll_timeout`](Self::poll_timeout) says so.
+    pub fn with_clock(
+        limits: Limits,
+        seed: Seed,
+        clock: impl Fn() -> Instant + Send + Sync + 'static,
+    ) -> Self {
         let inner = Inner {
             limits,
             topics: RwLock::default(),
             epochs: Mutex::new(seed),
             demand: Mutex::default(),
+            timers: Mutex::default(),
+            clock: Box::new(clock),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -106,7 +140,7 @@ impl Hub {
         let id: TopicId = id.parse()?;
         let epoch = Epoch::draw(&mut lock(&self.inner.epochs));
         let topic = Topic::new(epoch, &options, &self.inner.limits);
-        let state = State { topic, subscribers: Slots::default(), removed: false };
+        let state = State { topic, subscribers: Slots::default(), removed: false, timer: None };
         let shared = Arc::new(Shared { id: id.clone(), state: Mutex::new(state) });
         let mut topics = self.inner.topics.write().unwrap_or_else(PoisonError::into_inner);
         if topics.contains_key(&id) {
@@ -133,7 +167,9 @@ impl Hub {
         let (wakers, watched) = {
             let mut state = removed.lock();
             state.removed = true;
-            (state.subscribers.wakers(), !state.subscribers.is_empty())
+            // The next deadline does not become earlier by this.
+            let _ = self.set_timer(&removed, &mut state, None);
+            (state.subscribers.all_wakers(), !state.subscribers.is_empty())
         };
         wakers.into_iter().for_each(std::task::Waker::wake);
         if watched {
@@ -142,14 +178,49 @@ impl Hub {
         Ok(())
     }
 
-    /// Publishes the whole document of a topic of texts.
+    /// Publishes the whole document of a topic of texts, or an array of items to a topic of items.
     ///
     /// # Errors
     ///
-    /// No such topic, a topic of rows, a text that is too long or not JSON.
+    /// No such topic, a topic of rows, a text that is too long or not JSON, or not items.
     pub fn publish(&self, id: &str, text: &[u8]) -> Result<Published, Error> {
-        self.change(id, |topic| topic.publish(text).map(|event| ((), event)))
-            .map(|((), published)| published)
+        self.publish_with(id, &Publication::new(Payload::Json(text)))
+    }
+
+    /// Publishes to a topic of texts or items in any form and under conditions.
+    ///
+    /// # Errors
+    ///
+    /// As for [`publish`](Self::publish); a patch that cannot be applied, a condition that does not
+    /// hold, a key that came with another publication.
+    pub fn publish_with(
+        &self,
+        id: &str,
+        publication: &Publication<'_>,
+    ) -> Result<Published, Error> {
+        self.change(id, |topic| topic.publish_with(publication))
+    }
+
+    /// Removes an item of a topic of items; says what that did, none if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// No such topic, not a topic of items.
+    pub fn remove_item(&self, id: &str, item: &str) -> Result<Option<Published>, Error> {
+        self.change(id, |topic| topic.remove_item(item))
+    }
+
+    /// Says what is wrong with a topic, or that nothing is. Its subscribers are told once of each
+    /// fault that is another one than before, and their streams go on.
+    ///
+    /// # Errors
+    ///
+    /// No such topic.
+    pub fn set_fault(&self, id: &str, fault: Option<Fault>) -> Result<(), Error> {
+        self.change(id, |topic| {
+            topic.set_fault(fault);
+            Ok(())
+        })
     }
 
     /// Edits the rows of a topic of rows; all edits of one call reach the subscribers as one event.
@@ -164,7 +235,10 @@ impl Hub {
         id: &str,
         with: impl FnOnce(&mut Edit<'_>) -> R,
     ) -> Result<(R, Published), Error> {
-        self.change(id, |topic| topic.edit(with))
+        self.change(id, |topic| {
+            let (result, event) = topic.edit(with)?;
+            Ok((result, topic.published(event, 0)))
+        })
     }
 
     /// Follows a topic, from `last` on if the topic can go on from there, else from its whole
@@ -179,16 +253,28 @@ impl Hub {
         mode: Mode,
         last: Option<Revision>,
     ) -> Result<Subscription, Error> {
+        self.subscribe_with(id, &Subscribe::new(mode, last))
+    }
+
+    /// Follows a view of a topic.
+    ///
+    /// # Errors
+    ///
+    /// No such topic, too many subscribers or views, a view or a mode that the topic has not.
+    pub fn subscribe_with(&self, id: &str, wanted: &Subscribe) -> Result<Subscription, Error> {
         let shared = self.find(id)?;
         let mut state = shared.lock_live()?;
+        state.topic.handle_timeout(self.now());
         let max = self.inner.limits.subscribers_max;
         if state.subscribers.len() >= max {
             return Err(Error::SubscribersMax { max });
         }
+        let cursor = state.topic.attach(wanted)?;
         let first = state.subscribers.is_empty();
-        let slot = state.subscribers.take();
-        let cursor = state.topic.resume(mode, last);
+        let slot = state.subscribers.take(cursor.view());
+        let wakers = self.settle(&shared, &mut state);
         drop(state);
+        wakers.into_iter().for_each(std::task::Waker::wake);
         let subscription = Subscription::new(self.clone(), Arc::clone(&shared), slot, cursor);
         if first {
             self.on_demand_change(&shared);
@@ -254,17 +340,16 @@ impl Hub {
     fn change<R>(
         &self,
         id: &str,
-        with: impl FnOnce(&mut Topic) -> Result<(R, Option<EventKind>), Error>,
-    ) -> Result<(R, Published), Error> {
+        with: impl FnOnce(&mut Topic) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let shared = self.find(id)?;
         let mut state = shared.lock_live()?;
-        let (result, event) = with(&mut state.topic)?;
-        let revision = state.topic.at();
-        let published = Published { revision, event, subscribers: state.subscribers.len() };
-        let wakers = event.map(|_| state.subscribers.wakers()).unwrap_or_default();
+        state.topic.handle_timeout(self.now());
+        let result = with(&mut state.topic);
+        let wakers = self.settle(&shared, &mut state);
         drop(state);
         wakers.into_iter().for_each(std::task::Waker::wake);
-        Ok((result, published))
+        result
     }
 
     fn find(&self, id: &str) -> Result<Arc<Shared>, Error> {
@@ -299,10 +384,13 @@ impl Shared {
         TopicInfo {
             id: self.id.clone(),
             kind: state.topic.kind(),
+            open: state.topic.is_open(),
             revision: state.topic.revision(),
             subscribers: state.subscribers.len(),
             document_bytes: state.topic.document_bytes(),
             ring_bytes: state.topic.ring_bytes(),
+            views: state.topic.views(),
+            fault: state.topic.fault().cloned(),
             stats: state.topic.stats(),
         }
     }

@@ -51,7 +51,7 @@ fn write_escaped(character: char, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(compact(r#"["\ud800", "\u000d"]"#, true), r#"["\ud800","\u000d"]"#);
     }
 
-    fn arbitrary_json() -> impl Strategy<Value = serde_json::Value> {
+    pub(crate) fn arbitrary_json() -> impl Strategy<Value = serde_json::Value> {
         let leaf = prop_oneof![
             Just(serde_json::Value::Null),
             any::<i32>().prop_map(Into::into),

@@ -18,34 +18,82 @@
 //! hub.create("plant", TopicOptions::text())?;
 //! hub.publish("plant", br#"{"temp": 21.5}"#)?;
 //! let mut subscription = hub.subscribe("plant", Mode::Patch, None)?;
-//! hub.publish("plant", br#"{"temp": 21.6}"#)?;
 //! let event = subscription.try_next().transpose()?.expect("the topic has a document");
-//! assert_eq!(&event.body()[..], br#"{"temp":21.6}"#);
+//! assert_eq!(&event.body()[..], br#"{"temp":21.5}"#);
+//! hub.publish("plant", br#"{"temp": 21.6}"#)?;
+//! let event = subscription.try_next().transpose()?.expect("it has changed");
+//! assert_eq!(&event.body()[..], br#"[{"op":"replace","path":"/temp","value":21.6}]"#);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Publishing
+//!
+//! | topic | how it is published to |
+//! |---|---|
+//! | [`TopicOptions::text`] | [`Hub::publish`] with whole documents; with [`Hub::publish_with`] also a JSON Patch, a merge patch, or documents on lines |
+//! | [`TopicOptions::items`] | [`Hub::publish`] with an array of items, which are told apart by their id and updated as [`UpdateMode`] says; [`Hub::remove_item`] |
+//! | [`TopicOptions::rows`] | [`Hub::edit`], row by row, without any comparison |
+//!
+//! [`Published::revision`] is the state that holds when the call returns: who subscribes after that
+//! sees it. [`Publication`] adds conditions: a state that must hold, a key that tells a repetition.
+//! [`Hub::set_fault`] tells subscribers what is wrong with a topic's source.
+//!
+//! # Subscribing
+//!
+//! [`Hub::subscribe`] follows a topic as it is; [`Hub::subscribe_with`] a view of it that
+//! [`ViewSpec`] describes: some items, a part of the document, some fields, at most some events a
+//! second, numbers only when they have moved. Subscribers with equal wishes share one view, its
+//! document and its bytes. Revisions of one view mean nothing to another.
+//!
+//! An [`Event`] of kind [`EventKind::Error`] is a [`Fault`] and no change: whoever sends it writes
+//! its body with [`Fault::json`].
+//!
+//! # Time
+//!
+//! A hub with a clock ([`Hub::with_clock`]) needs someone who calls [`Hub::handle_timeout`] when
+//! [`Hub::poll_timeout`] says so, and looks again when [`Hub::timeout_moved`] returns. Documents and
+//! items that end, and views with a rate, stand on that.
 
+mod batch;
 mod demand;
 mod edit;
 mod error;
 mod event;
+mod fault;
 mod hub;
+mod idempotency;
+mod item_path;
+mod items;
 mod json;
 mod limits;
+mod options;
+mod publication;
 mod revision;
 mod ring;
 mod slots;
 mod stats;
+mod subscribe;
 mod subscription;
+mod text;
+mod timers;
 mod topic;
 mod topic_id;
+mod view_spec;
 
+pub use batch::{BatchEntry, split_batch};
 pub use edit::Edit;
 pub use error::{Ended, Error};
 pub use event::{Event, EventKind};
+pub use fault::{ErrorCode, Fault};
 pub use hub::{Hub, Published, Snapshot, TopicInfo};
+pub use item_path::{ItemIdPath, ItemIdPathError};
 pub use limits::Limits;
+pub use options::{ItemOptions, Mode, TopicKind, TopicOptions, UpdateMode};
+pub use publication::{Payload, Publication};
 pub use revision::{Epoch, Revision, RevisionError};
 pub use stats::Stats;
+pub use subscribe::Subscribe;
 pub use subscription::Subscription;
-pub use topic::{Cursor, Mode, Topic, TopicKind, TopicOptions};
+pub use topic::{Cursor, Topic};
 pub use topic_id::{TopicId, TopicIdError};
+pub use view_spec::{ViewError, ViewSpec};

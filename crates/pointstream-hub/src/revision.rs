@@ -18,6 +18,13 @@ impl Epoch {
     pub fn draw(seed: &mut Seed) -> Self {
         Self(u128::from(seed.next_u64()) << 64 | u128::from(seed.next_u64()))
     }
+
+    /// A seed for the epochs that come from this one.
+    pub(crate) fn seed(self) -> Seed {
+        #[expect(clippy::cast_possible_truncation, reason = "both halves are taken")]
+        let halves = (self.0 as u64) ^ ((self.0 >> 64) as u64).rotate_left(32);
+        Seed::new(halves)
+    }
 }
 
 impl fmt::Display for Epoch {

@@ -81,11 +81,13 @@ impl Stream for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let last = {
+        let (last, wakers) = {
             let mut state = self.shared.lock();
             state.subscribers.release(self.slot);
-            state.subscribers.is_empty() && !state.removed
+            let wakers = self.hub.on_detach(&self.shared, &mut state, &self.cursor);
+            (state.subscribers.is_empty() && !state.removed, wakers)
         };
+        wakers.into_iter().for_each(std::task::Waker::wake);
         if last {
             self.hub.on_demand_change(&self.shared);
         }

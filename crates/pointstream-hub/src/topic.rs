@@ -1,78 +1,72 @@
-use pointstream_patch::{Change, Document, Rows};
+use std::sync::Arc;
+use std::time::Duration;
 
+use pointstream_patch::{Change, Options};
+use pointstream_time::{Instant, Seed};
+
+use self::content::{Content, Delta};
+use self::feed::{Feed, Next};
+use self::view::{View, Writing, Written};
+use crate::idempotency::{Idempotency, digest};
 use crate::json::Style;
-use crate::ring::Ring;
-use crate::{Edit, Epoch, Error, Event, EventKind, Limits, Revision, Stats};
+use crate::{
+    Edit, Epoch, Error, Event, EventKind, Fault, Limits, Mode, Payload, Publication, Published,
+    Revision, Stats, Subscribe, TopicKind, TopicOptions, ViewSpec,
+};
+
+mod content;
+mod feed;
+mod publish;
+mod timing;
+mod view;
 
 /// A JSON document that changes, and what is kept for those who follow it.
 ///
-/// The machine behind a [`Hub`](crate::Hub): no lock, no waker, no clock, no entropy. Publications
-/// go in through [`publish`](Self::publish) or [`edit`](Self::edit); each [`Cursor`] takes out what
-/// it has not seen through [`next`](Self::next).
+/// The machine behind a [`Hub`](crate::Hub): no lock, no waker, no clock, no entropy.
+/// [`handle_timeout`](Self::handle_timeout) tells it the time, before other inputs and when
+/// [`poll_timeout`](Self::poll_timeout) says so. Publications go in through
+/// [`publish_with`](Self::publish_with), [`publish`](Self::publish) or [`edit`](Self::edit); each
+/// [`Cursor`] takes out what it has not seen through [`next`](Self::next).
 #[derive(Debug)]
 pub struct Topic {
-    epoch: Epoch,
-    /// The changes so far; zero while there is no document.
-    seq: u64,
+    now: Instant,
+    /// Gives the epochs of views, and the next one of the topic.
+    seed: Seed,
+    options: TopicOptions,
+    limits: TopicLimits,
+    patch: Options,
     content: Content,
-    style: Style,
-    limits: pointstream_patch::Limits,
-    ring: Ring,
-    /// The whole document at `seq`, made when first wanted.
-    snapshot: Option<Event>,
+    /// The first one is the whole topic; it is there always.
+    views: Vec<Option<View>>,
+    /// How many follow any of them.
+    readers: usize,
+    keys: Idempotency,
+    fault: Option<Arc<Fault>>,
+    /// Counts the faults told, so that each reader is told once of each.
+    faults: u32,
+    /// When the document ends.
+    expires: Option<Instant>,
+    /// The views that changed since they were asked for.
+    changed: Vec<u32>,
     stats: Stats,
 }
 
-/// How a topic's document comes about.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum TopicKind {
-    /// Each publication is the text of the whole document; the topic finds the difference.
-    Text,
-    /// The document is an object whose members are edited one by one; nothing is compared.
-    Rows,
-}
-
-/// What a topic is created with.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TopicOptions {
-    /// How the document comes about.
-    pub kind: TopicKind,
-    /// Whether characters beyond ASCII go out as `\uXXXX`, which is lossless and spares clients that
-    /// decode UTF-8 segment by segment. On by default.
-    pub ascii_json: bool,
-}
-
-impl TopicOptions {
-    /// A topic whose publications are whole documents.
-    pub const fn text() -> Self {
-        Self { kind: TopicKind::Text, ascii_json: true }
-    }
-
-    /// A topic that is an object, edited by rows.
-    pub const fn rows() -> Self {
-        Self { kind: TopicKind::Rows, ascii_json: true }
-    }
-}
-
-/// What a subscriber is sent.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-#[non_exhaustive]
-pub enum Mode {
-    /// The whole document first, then patches.
-    #[default]
-    Patch,
-    /// The whole document at each change.
-    Snapshot,
+#[derive(Debug)]
+struct TopicLimits {
+    ring_events_max: usize,
+    views_max: usize,
+    view_linger: Duration,
 }
 
 /// How far a subscriber has read: all that a topic needs to know of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
+    view: u32,
     mode: Mode,
     /// The state that the subscriber's document has; none before the first event.
     at: Option<Revision>,
+    /// The last fault that it was told of.
+    faults: u32,
 }
 
 impl Cursor {
@@ -80,102 +74,78 @@ impl Cursor {
     pub const fn revision(&self) -> Option<Revision> {
         self.at
     }
-}
 
-#[derive(Debug)]
-enum Content {
-    Text(Option<Document>),
-    Rows { rows: Rows, edited: bool },
+    pub(crate) const fn view(&self) -> u32 {
+        self.view
+    }
 }
 
 impl Topic {
-    /// A topic without a document. The `epoch` must be one that no topic of this name had before.
+    /// A topic without a document. The `epoch` must be one that no topic of this name had before;
+    /// the epochs of its views come from it.
     pub fn new(epoch: Epoch, options: &TopicOptions, limits: &Limits) -> Self {
         let mut patch_limits = pointstream_patch::Limits::default();
         patch_limits.bytes_max = limits.document_bytes_max;
-        let content = match options.kind {
-            TopicKind::Text => Content::Text(None),
-            TopicKind::Rows => {
-                Content::Rows { rows: Rows::with_limits(&patch_limits), edited: false }
-            }
-        };
-        Self {
-            epoch,
-            seq: 0,
-            content,
-            style: Style { ascii: options.ascii_json },
-            limits: patch_limits,
-            ring: Ring::new(limits.ring_events_max),
-            snapshot: None,
+        let mut patch = Options::new(&patch_limits);
+        patch.slack = options.slack_bytes;
+        patch.slack_document_bytes_max = TopicOptions::SMALL_DOCUMENT_BYTES;
+        let mut topic = Self {
+            now: Instant::ORIGIN,
+            seed: epoch.seed(),
+            options: options.clone(),
+            limits: TopicLimits {
+                ring_events_max: limits.ring_events_max,
+                views_max: limits.views_max,
+                view_linger: limits.view_linger,
+            },
+            content: Content::new(options, &patch, limits.items_max),
+            patch,
+            views: Vec::new(),
+            readers: 0,
+            keys: Idempotency::new(limits.idempotency_keys_max),
+            fault: None,
+            faults: 0,
+            expires: None,
+            changed: Vec::new(),
             stats: Stats::default(),
-        }
+        };
+        let feed = Feed::new(epoch, limits.ring_events_max);
+        let whole = View::new(ViewSpec::default(), feed, &topic.content, topic.writing());
+        topic.views.push(Some(whole));
+        topic
     }
 
-    /// Takes the next text of the document; gives the kind of the event that it became, none if
-    /// the value is the same as before.
-    ///
-    /// # Errors
-    ///
-    /// A text that is too long or not JSON, or a topic of rows; the document stays as it was.
-    pub fn publish(&mut self, text: &[u8]) -> Result<Option<EventKind>, Error> {
-        let Content::Text(document) = &mut self.content else {
-            return Err(Error::WrongKind(TopicKind::Rows));
-        };
-        let max = self.limits.bytes_max;
-        if text.len() > max {
-            return Err(Error::DocumentTooLarge { len: text.len(), max });
-        }
-        let change = match document {
-            Some(document) => document.update(text)?,
-            None => {
-                *document = Some(Document::parse(text, &self.limits)?);
-                Change::Replacement
-            }
-        };
-        Ok(self.on_change(change))
-    }
-
-    /// Lets `with` edit the rows and makes one event of all its edits; gives that event's kind,
-    /// none if nothing changed.
-    ///
-    /// The first edit gives the topic its document, even an empty one.
-    ///
-    /// # Errors
-    ///
-    /// A topic of texts. What is wrong with a single edit is told to `with`.
-    pub fn edit<R>(
-        &mut self,
-        with: impl FnOnce(&mut Edit<'_>) -> R,
-    ) -> Result<(R, Option<EventKind>), Error> {
-        let Content::Rows { rows, edited } = &mut self.content else {
-            return Err(Error::WrongKind(TopicKind::Text));
-        };
-        let result = with(&mut Edit::new(rows));
-        let first = !std::mem::replace(edited, true);
-        let change = match rows.commit() {
-            _ if first => Change::Replacement,
-            change => change,
-        };
-        Ok((result, self.on_change(change)))
-    }
-
-    /// Where a subscriber begins: at the revision that it brings along, if it can go on from there
-    /// for no more bytes than the whole document has; else before the first event.
+    /// A reader of the whole topic: it begins at the revision that it brings along, if it can go on
+    /// from there for no more bytes than the whole document has; else before the first event.
     pub fn resume(&mut self, mode: Mode, last: Option<Revision>) -> Cursor {
-        let Some(last) = last else { return Cursor { mode, at: None } };
-        let reachable = last.epoch == self.epoch
-            && (last.seq == self.seq
-                || mode == Mode::Patch
-                    && self
-                        .ring
-                        .after(last.seq)
-                        .is_some_and(|tail| tail.bytes <= self.document_bytes() as u64));
-        if reachable {
-            self.stats.resumes_hit += 1;
-        } else {
-            self.stats.resumes_missed += 1;
+        self.enter(WHOLE, mode, last)
+    }
+
+    /// A reader of a view, which is made if nobody follows it so far. [`detach`](Self::detach) must
+    /// be told of its end.
+    ///
+    /// # Errors
+    ///
+    /// A mode that the topic is not sent in, a filter on what has no items, too many views.
+    pub fn attach(&mut self, wanted: &Subscribe) -> Result<Cursor, Error> {
+        if self.options.only_mode.is_some_and(|only| only != wanted.mode) {
+            return Err(Error::ModeRefused);
         }
-        Cursor { mode, at: reachable.then_some(last) }
+        if wanted.view.filter.is_some() && self.content.kind() != TopicKind::Items {
+            return Err(Error::NoItems);
+        }
+        let view = self.view_of(&wanted.view)?;
+        Ok(self.enter(view, wanted.mode, wanted.last))
+    }
+
+    /// The end of a reader.
+    pub fn detach(&mut self, cursor: &Cursor) {
+        self.readers = self.readers.saturating_sub(1);
+        let now = self.now;
+        if let Some(view) = self.view_mut(cursor.view) {
+            view.readers = view.readers.saturating_sub(1);
+            view.idle_since = now;
+        }
     }
 
     /// The next event for `cursor`, which moves past it; none if it has seen all.
@@ -183,24 +153,20 @@ impl Topic {
     /// What a cursor is given always applies to what it was given before: the next patch while the
     /// ring holds it, else the whole document as it is.
     pub fn next(&mut self, cursor: &mut Cursor) -> Option<Event> {
-        let seen = cursor.at.filter(|at| at.epoch == self.epoch).map(|at| at.seq);
-        if seen.unwrap_or(0) == self.seq {
-            return None;
-        }
-        let patch = seen
-            .filter(|_| cursor.mode == Mode::Patch)
-            .and_then(|seq| self.ring.after(seq))
-            .map(|tail| tail.first.clone());
-        let event = match patch {
-            Some(patch) => patch,
-            None => {
-                let skipped = seen.map_or(0, |seq| self.seq.saturating_sub(seq + 1));
-                self.stats.conflations += u64::from(skipped > 0);
-                self.stats.skipped += skipped;
-                self.snapshot()?
-            }
+        let Self { views, stats, content, options, .. } = self;
+        let view = views.get_mut(cursor.view as usize)?.as_mut()?;
+        let event = match view.feed.after(cursor.mode, cursor.at, stats) {
+            Next::Patch(patch) => Some(patch),
+            Next::Document => Some(snapshot(view, content, options)),
+            Next::Nothing => None,
         };
-        cursor.at = Some(event.revision());
+        let event = match event {
+            Some(event) => {
+                cursor.at = Some(event.revision());
+                event
+            }
+            None => self.next_fault(cursor)?,
+        };
         self.stats.delivered += 1;
         self.stats.delivered_bytes += event.sse().len() as u64;
         Some(event)
@@ -208,49 +174,41 @@ impl Topic {
 
     /// The whole document as an event; none before the first publication. Made once a revision.
     pub fn snapshot(&mut self) -> Option<Event> {
-        let revision = self.revision()?;
-        if self.snapshot.is_none() {
-            let style = self.style;
-            let event = |json: &str| Event::new(revision, EventKind::Data, json, style);
-            self.snapshot = match &self.content {
-                Content::Text(document) => document.as_ref().map(|document| event(document.text())),
-                Content::Rows { rows, .. } => {
-                    let mut text = String::with_capacity(rows.len_bytes());
-                    rows.write_text(&mut text);
-                    Some(event(&text))
-                }
-            };
-        }
-        self.snapshot.clone()
+        self.revision()?;
+        let Self { views, content, options, .. } = self;
+        let view = views.first_mut()?.as_mut()?;
+        Some(snapshot(view, content, options))
     }
 
     /// The present state; none before the first publication.
     pub fn revision(&self) -> Option<Revision> {
-        (self.seq > 0).then_some(self.at())
+        Some(self.at()).filter(|at| at.seq > 0)
     }
 
     /// How the document comes about.
     pub const fn kind(&self) -> TopicKind {
-        match self.content {
-            Content::Text(_) => TopicKind::Text,
-            Content::Rows { .. } => TopicKind::Rows,
-        }
+        self.content.kind()
+    }
+
+    /// Whether it may be published to from outside.
+    pub const fn is_open(&self) -> bool {
+        self.options.open
     }
 
     /// The length of the document's text, as published.
     pub fn document_bytes(&self) -> usize {
-        match &self.content {
-            Content::Text(document) => {
-                document.as_ref().map_or(0, |document| document.text().len())
-            }
-            Content::Rows { rows, .. } => rows.len_bytes(),
-        }
+        self.content.document_bytes()
     }
 
-    /// The bytes of the events that are kept for those who lag or resume: at most four times the
-    /// document, or 4 KiB if that is more.
-    pub const fn ring_bytes(&self) -> usize {
-        self.ring.bytes()
+    /// The bytes of the events that are kept for those who lag or resume: for each view at most
+    /// four times its document, or 4 KiB if that is more.
+    pub fn ring_bytes(&self) -> usize {
+        self.views.iter().flatten().map(|view| view.feed.ring_bytes()).sum()
+    }
+
+    /// How many views there are besides the whole topic.
+    pub fn views(&self) -> usize {
+        self.views.iter().skip(1).flatten().count()
     }
 
     /// What happened so far.
@@ -258,61 +216,127 @@ impl Topic {
         self.stats
     }
 
-    /// The present state, also where there is no document so far.
-    pub(crate) const fn at(&self) -> Revision {
-        Revision { epoch: self.epoch, seq: self.seq }
+    /// What is wrong with the topic at present.
+    pub fn fault(&self) -> Option<&Fault> {
+        self.fault.as_deref()
     }
 
-    fn on_change(&mut self, change: Change) -> Option<EventKind> {
-        self.stats.publications += 1;
-        let mut patch = String::new();
-        let kind = match change {
-            Change::Nothing => None,
-            Change::Script(script) if script.is_empty() => None,
-            Change::Replacement => Some(EventKind::Data),
-            Change::Script(script) => {
-                script.render_patch("", &mut patch);
-                Some(EventKind::Patch)
-            }
-        };
-        match kind {
-            None => self.stats.unchanged += 1,
-            Some(EventKind::Data) => self.on_replacement(),
-            Some(EventKind::Patch) => self.on_patch(&patch),
+    /// Says what is wrong with the topic, or that nothing is. Readers are told of a fault that is
+    /// another one than before, after all changes before it; a fault that has gone is told to
+    /// nobody.
+    pub fn set_fault(&mut self, fault: Option<Fault>) {
+        if self.fault.as_deref() == fault.as_ref() {
+            return;
         }
-        kind
+        self.fault = fault.map(Arc::new);
+        if self.fault.is_some() {
+            self.faults = self.faults.wrapping_add(1);
+            self.changed.extend((0..).zip(&self.views).map(|(at, _)| at));
+        }
     }
 
-    fn on_replacement(&mut self) {
-        self.seq += 1;
-        self.snapshot = None;
-        // Whoever is behind a replacement is best served by the whole document.
-        self.ring.clear();
-        let document = self.document_bytes() as u64;
-        self.stats.replacements += 1;
-        self.stats.document_bytes += document;
-        self.stats.event_bytes += document;
+    /// Takes the views of which readers have something to read since this was asked.
+    pub(crate) fn take_changed(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.changed)
     }
 
-    fn on_patch(&mut self, patch: &str) {
-        self.seq += 1;
-        self.snapshot = None;
-        let event = Event::new(self.at(), EventKind::Patch, patch, self.style);
-        let document = self.document_bytes();
-        self.stats.patches += 1;
-        self.stats.document_bytes += document as u64;
-        self.stats.event_bytes += event.body().len() as u64;
-        let bytes_max = document.saturating_mul(RING_DOCUMENTS).max(RING_BYTES_MIN);
-        self.ring.push(event, bytes_max);
+    /// The present state, also where there is no document so far.
+    pub(crate) fn at(&self) -> Revision {
+        let whole = self.views.first().and_then(Option::as_ref);
+        whole.map_or(Revision { epoch: Epoch::new(0), seq: 0 }, |view| view.feed.at())
+    }
+
+    fn enter(&mut self, view: u32, mode: Mode, last: Option<Revision>) -> Cursor {
+        self.readers += 1;
+        let mut at = None;
+        let Self { views, content, stats, .. } = self;
+        if let Some(Some(view)) = views.get_mut(view as usize) {
+            view.readers += 1;
+            if let Some(last) = last {
+                let document = view.document_bytes(content);
+                at = Some(last).filter(|last| view.feed.reaches(mode, *last, document));
+                match at {
+                    Some(_) => stats.resumes_hit += 1,
+                    None => stats.resumes_missed += 1,
+                }
+            }
+        }
+        // One that comes is told what is wrong, if anything is.
+        let faults = self.faults.wrapping_sub(u32::from(self.fault.is_some()));
+        Cursor { view, mode, at, faults }
+    }
+
+    fn next_fault(&self, cursor: &mut Cursor) -> Option<Event> {
+        if cursor.faults == self.faults {
+            return None;
+        }
+        cursor.faults = self.faults;
+        self.fault.as_ref().map(|fault| Event::of_fault(self.at(), Arc::clone(fault)))
+    }
+
+    /// The view of a wish, made if there is none.
+    fn view_of(&mut self, spec: &ViewSpec) -> Result<u32, Error> {
+        let is_it = |view: &Option<View>| view.as_ref().is_some_and(|view| view.spec == *spec);
+        if let Some(at) = (0..).zip(&self.views).find(|(_, view)| is_it(view)) {
+            return Ok(at.0);
+        }
+        let max = self.limits.views_max;
+        if self.views() >= max {
+            self.drop_idlest().ok_or(Error::ViewsMax { max })?;
+        }
+        let feed = Feed::new(Epoch::draw(&mut self.seed), self.limits.ring_events_max);
+        let view = View::new(spec.clone(), feed, &self.content, self.writing());
+        let free = (0..).zip(&self.views).find(|(_, view)| view.is_none());
+        match free {
+            Some((at, _)) => {
+                self.views[at as usize] = Some(view);
+                Ok(at)
+            }
+            None => {
+                self.views.push(Some(view));
+                // There are at most `views_max` and one.
+                u32::try_from(self.views.len() - 1).map_err(|_| Error::ViewsMax { max })
+            }
+        }
+    }
+
+    /// Drops the view that nobody has followed for the longest time.
+    fn drop_idlest(&mut self) -> Option<()> {
+        let idle = self
+            .views
+            .iter_mut()
+            .skip(1)
+            .filter(|view| view.as_ref().is_some_and(|view| view.readers == 0));
+        let idlest = idle.min_by_key(|view| view.as_ref().map(|view| view.idle_since))?;
+        *idlest = None;
+        Some(())
+    }
+
+    fn view_mut(&mut self, at: u32) -> Option<&mut View> {
+        self.views.get_mut(at as usize)?.as_mut()
+    }
+
+    const fn writing(&self) -> Writing<'_> {
+        Writing { options: &self.options, patch: &self.patch, now: self.now }
     }
 }
 
-/// How many times the document's bytes the ring may hold.
-const RING_DOCUMENTS: usize = 4;
+fn snapshot(view: &mut View, content: &Content, options: &TopicOptions) -> Event {
+    let style = Style { ascii: options.ascii_json };
+    if let Some(event) = view.feed.made() {
+        return event;
+    }
+    let text = view.text(content);
+    view.feed.snapshot(style, &text)
+}
 
-/// What the ring may hold in any case: four times a tiny document is less than one framed patch,
-/// and no subscriber would ever see one.
-const RING_BYTES_MIN: usize = 4_096;
+/// The lines of a text that are not blank, numbered from 1.
+fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    (1..).zip(text.split(|&byte| byte == b'\n')).filter(|(_, line)| !line.trim_ascii().is_empty())
+}
+
+/// The place of the view that is the whole topic.
+const WHOLE: u32 = 0;
 
 #[cfg(test)]
 mod tests;

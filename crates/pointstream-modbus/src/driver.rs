@@ -13,11 +13,11 @@ use std::io;
 use std::sync::Arc;
 
 use pointstream_conn::{
-    Binding, Context, Driver, Features, OpError, Readings, Registry, Request as Fetch, Write,
+    Binding, Context, Driver, Features, Learn, OpError, Readings, Registry, Request as Fetch, Write,
 };
-use pointstream_point::{Fault, PointKey, Tags};
+use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tags};
 
-pub use learn::{Found, Learned};
+pub use learn::Found;
 pub use link::{Trace, Traced};
 pub use wire::{Dial, Wire};
 
@@ -265,7 +265,8 @@ impl<D: Dial> Driver for Modbus<D> {
     fn features(&self) -> Features {
         // A pause between requests leaves no two of them in flight.
         let window = if self.config.request_delay.is_zero() { self.window() } else { 1 };
-        Features::NONE.with_poll().with_write().with_window(window)
+        let learn = if self.points.map().is_some() { Learn::Offline } else { Learn::Session };
+        Features::NONE.with_poll().with_write().with_window(window).with_learn(learn)
     }
 
     /// Connects, and asks for a sign of life: a connection that a device accepts and never serves
@@ -334,6 +335,13 @@ impl<D: Dial> Driver for Modbus<D> {
             self.read_request(request, into).await?;
         }
         Ok(())
+    }
+
+    /// The registers of the map, for which nothing is asked of the device; where there is no map, the
+    /// ranges that can be scanned. A range such as `holding:#0-999` is scanned, for which the
+    /// session must be open.
+    async fn learn(&mut self, at: Option<&LearnPath>) -> Result<Vec<LearnRow>, OpError> {
+        self.rows(at.map(LearnPath::as_str)).await
     }
 
     async fn write(&mut self, writes: &[Write], into: &mut Readings) -> Result<(), OpError> {

@@ -40,7 +40,7 @@ pub use address::Address;
 #[cfg(feature = "driver")]
 pub use config::{Config, Target, UriError};
 #[cfg(feature = "driver")]
-pub use driver::{Dial, Found, Learned, Modbus, Trace, Traced, Wire, register};
+pub use driver::{Dial, Found, Modbus, Trace, Traced, Wire, register};
 pub use error::{
     AddressError, AnswerError, DataError, Exception, FrameError, PduError, ScaleError,
 };

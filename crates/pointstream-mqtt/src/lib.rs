@@ -7,11 +7,13 @@
 //!   [`frame`] finds them in a stream of bytes.
 //! - [`session::Session`] is a client's session, which outlives its connections: told the time and
 //!   given bytes, asked for bytes and events.
+//! - [`sparkplug`] is Sparkplug B: topics, payloads, a host application and an edge node.
 
 mod error;
 pub mod frame;
 pub mod packet;
 pub mod session;
+pub mod sparkplug;
 pub mod topic;
 
 pub use error::{DecodeError, EncodeError, Malformed};

@@ -60,6 +60,7 @@ impl Document {
             return Ok(Change::Nothing);
         }
         self.wake()?;
+        self.scanner.differ.writer.set_slack(self.options.slack_for(new.len()));
         let (found, merge) = match self.scan(new) {
             Some(scanned) => scanned,
             None => self.reread(new)?,
@@ -193,6 +194,7 @@ impl Document {
 #[cfg(feature = "serde_json")]
 pub(crate) fn compare(old: View<'_>, new: View<'_>, options: &Options) -> Change {
     let mut differ = Differ::default();
+    differ.writer.set_slack(options.slack_for(new.text().len()));
     let (found, merge) = run(&mut differ, old, new, options);
     change(&mut differ.writer, new, found, merge)
 }

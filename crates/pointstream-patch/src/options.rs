@@ -37,6 +37,13 @@ pub struct Options {
     /// Whether a script carries the merge patch (RFC 7396) as well, written from the same scan. Then what
     /// a merge patch makes shorter than the text comes as a script.
     pub merge: bool,
+    /// How many bytes more than a replacement of their container the operations on single members and
+    /// elements may take, in documents of at most `slack_document_bytes_max` bytes. Zero, so that a
+    /// script is as short as can be; some hundred make scripts that say what changed rather than what a
+    /// small document is, and still go out in one segment.
+    pub slack: usize,
+    /// The documents that `slack` is for.
+    pub slack_document_bytes_max: usize,
     /// What hashes are seeded with. A secret one keeps strangers from making values that collide;
     /// without it they cost time within a bound, never a wrong patch.
     pub seed: u64,
@@ -84,6 +91,10 @@ impl Options {
                 && tokens.next().is_none()
         };
         self.keys.iter().find(|rule| matches(&rule.array)).map(|rule| &*rule.id)
+    }
+
+    pub(crate) const fn slack_for(&self, document_bytes: usize) -> usize {
+        if document_bytes <= self.slack_document_bytes_max { self.slack } else { 0 }
     }
 
     pub(crate) const fn has_keys(&self) -> bool {

@@ -230,6 +230,8 @@ pub(crate) struct ScriptWriter {
     overflown: bool,
     /// How much the script before took, that the next is given as much at once.
     expected: (usize, usize),
+    /// What a replacement is taken to be longer than it is.
+    slack: usize,
 }
 
 /// A state of the writer to go back to.
@@ -418,12 +420,16 @@ impl ScriptWriter {
     /// How many bytes a replacement of the value at the current path would take here.
     pub(crate) fn replacement_len(&self, value_len: usize) -> usize {
         let comma = usize::from(!self.script.ops.is_empty());
-        comma + REPLACEMENT_LEN + self.path.len() + value_len
+        comma + REPLACEMENT_LEN + self.path.len() + value_len + self.slack
     }
 
     /// How many bytes a replacement of the value at the current path would take at a mark.
     pub(crate) fn replacement_len_since(&self, mark: Mark, value_len: usize) -> usize {
-        usize::from(mark.ops > 0) + REPLACEMENT_LEN + self.path.len() + value_len
+        usize::from(mark.ops > 0) + REPLACEMENT_LEN + self.path.len() + value_len + self.slack
+    }
+
+    pub(crate) const fn set_slack(&mut self, slack: usize) {
+        self.slack = slack;
     }
 
     pub(crate) fn path_len(&self) -> usize {

@@ -23,6 +23,7 @@ mod fault;
 mod his;
 mod id;
 mod kind;
+mod learn;
 mod now;
 mod pipeline;
 mod priority;
@@ -46,6 +47,7 @@ pub use fault::{Fault, FaultKind};
 pub use his::{His, HisState};
 pub use id::{Id, IdError, PointKey};
 pub use kind::{Kind, UnknownKind};
+pub use learn::{LearnPath, LearnPathError, LearnRow, Learned};
 pub use now::Now;
 pub use pipeline::Pipeline;
 pub use priority::{

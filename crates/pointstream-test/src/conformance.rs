@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use pointstream_conn::{Binding, Driver, OpError, Reading, Readings, Write};
 use pointstream_point::{Fault, PointKey, Value};
 
+mod learn;
 mod shell;
 
 /// A driver's points for [`driver`], in front of a device that is well.
@@ -55,7 +56,7 @@ const POLLS_MAX: usize = 1_000;
 const EVENT_WAIT: Duration = Duration::from_millis(20);
 
 /// Runs drivers made by `make` through what the framework may ask of them: binding, opening,
-/// pinging, planning, reading, writing, closing, and cancellation of each at every await point,
+/// pinging, planning, reading, writing, learning, closing, and cancellation of each at every await point,
 /// after which a driver that is closed and opened again must be as good as new.
 ///
 /// # Panics
@@ -67,7 +68,8 @@ pub async fn driver<D: Driver>(make: impl Fn() -> D, points: &Points) {
     opens_and_closes_again_and_again(make(), points).await;
     reads_each_point_once(make(), points).await;
     writes_come_back(make(), points).await;
-    for operation in ["open", "ping", "read", "write", "event"] {
+    learn::leads_to_points_that_bind(make(), points).await;
+    for operation in ["open", "ping", "read", "write", "learn", "event"] {
         survives_cancellation(&make, points, operation).await;
     }
     shell::recovers_under_the_shell(make(), points).await;
@@ -162,6 +164,7 @@ async fn survives_cancellation<D: Driver>(make: &impl Fn() -> D, points: &Points
     let applies = match operation {
         "read" => features.poll,
         "write" => features.write && !points.writes.is_empty(),
+        "learn" => features.learn.is_some(),
         _ => true,
     };
     if !applies {
@@ -210,6 +213,7 @@ async fn cancelled<D: Driver>(
             }
             None => true,
         },
+        "learn" => cut(driver.learn(None), polls).await.is_some(),
         "write" => cut(driver.write(&points.writes, &mut into), polls).await.is_some(),
         // Nothing may come by itself, so waiting for longer is as good as an end.
         _ => {
@@ -274,7 +278,7 @@ impl<F: Future> Future for Cut<'_, F> {
 
 #[cfg(test)]
 mod tests {
-    use pointstream_conn::Features;
+    use pointstream_conn::{Features, Learn};
     use pointstream_point::Kind;
 
     use super::*;
@@ -304,7 +308,19 @@ mod tests {
         let device = device();
         device.set_delay(Duration::from_millis(5));
         let features = Features::NONE.with_poll().with_write().with_watch();
+        let features = features.with_learn(Learn::Session);
         driver(|| device.driver(features), &points()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tree_without_an_end_conforms_learned_with_a_session_or_without() {
+        let device = device();
+        device.set("ahu/fan/speed", Value::number(1.0));
+        device.make_endless();
+        for needs in [Learn::Session, Learn::Offline] {
+            let features = Features::NONE.with_poll().with_learn(needs);
+            driver(|| device.driver(features), &points()).await;
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,8 +2,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pointstream_conn::{Binding, Driver, Features, OpError, Readings, Request, Write};
-use pointstream_point::{Fault, PointKey, Tags, Value};
+use pointstream_conn::{Binding, Driver, Features, Learn, OpError, Readings, Request, Write};
+use pointstream_point::{Fault, Kind, LearnPath, LearnRow, PointKey, Tags, Value};
 use tokio::sync::watch;
 
 /// A device in memory. Clones are the same device.
@@ -26,6 +26,7 @@ struct State {
     delay: Duration,
     calls: BTreeMap<&'static str, u64>,
     session: bool,
+    endless: bool,
 }
 
 /// How a device behaves.
@@ -54,6 +55,11 @@ impl FakeDevice {
     pub fn set(&self, address: &str, value: Value) {
         self.lock().values.insert(address.to_owned(), Ok(value));
         self.inner.version.send_modify(|version| *version += 1);
+    }
+
+    /// Has every place of the device's tree lead to itself and to a place below without an end.
+    pub fn make_endless(&self) {
+        self.lock().endless = true;
     }
 
     /// Has an address refuse to be read or written.
@@ -122,6 +128,38 @@ impl FakeDevice {
                 panic!("the fake driver panics as it was told to")
             }
         }
+    }
+
+    /// What is below a place. The tree is that of the addresses, whose parts stand between slashes.
+    fn rows(&self, at: Option<&LearnPath>) -> Result<Vec<LearnRow>, OpError> {
+        let state = self.lock();
+        let mut rows = BTreeMap::new();
+        let at = at.map(LearnPath::as_str);
+        for (address, value) in &state.values {
+            let rest = match at {
+                Some(at) => address.strip_prefix(at).and_then(|rest| rest.strip_prefix('/')),
+                None => Some(address.as_str()),
+            };
+            let Some(rest) = rest else { continue };
+            let name = rest.split('/').next().unwrap_or_default();
+            let row = rows.entry(name.to_owned()).or_insert_with(|| LearnRow::new(name));
+            if name.len() < rest.len() {
+                let below = &address[..address.len() - rest.len() + name.len()];
+                *row = row.clone().with_learn(below);
+            } else {
+                let kind = value.as_ref().ok().and_then(Value::kind).unwrap_or(Kind::Number);
+                *row = row.clone().with_cur(kind, address.as_str()).with_write(address.as_str());
+            }
+        }
+        let mut rows: Vec<_> = rows.into_values().collect();
+        if state.endless {
+            let below = at.map(|at| format!("{at}/more")).unwrap_or_else(|| "more".to_owned());
+            rows.push(LearnRow::new("more").with_learn(below));
+            rows.push(LearnRow::new("again").with_learn(at.unwrap_or("more")));
+        } else if rows.is_empty() && at.is_some() {
+            return Err(OpError::Refused(Fault::permanent("the fake device has no such place")));
+        }
+        Ok(rows)
     }
 
     fn read(&self, address: &str) -> Result<Value, Fault> {
@@ -241,6 +279,13 @@ impl Driver for Fake {
             self.watched.remove(key);
         }
         Ok(())
+    }
+
+    async fn learn(&mut self, at: Option<&LearnPath>) -> Result<Vec<LearnRow>, OpError> {
+        if self.features.learn != Some(Learn::Offline) {
+            self.device.operation("learn").await?;
+        }
+        self.device.rows(at)
     }
 
     async fn event(&mut self, into: &mut Readings) -> Result<(), OpError> {

@@ -154,8 +154,9 @@ impl Gateway {
     /// runtime.
     pub fn new(registry: Registry) -> Self {
         let mut seed = Seed::new(entropy());
-        let hub = Hub::new(pointstream_hub::Limits::default(), seed.split());
         let clock = Clock::start();
+        let limits = pointstream_hub::Limits::default();
+        let hub = Hub::with_clock(limits, seed.split(), move || clock.now().at);
         let shared = Arc::new(Shared::new(hub, clock));
         let mut services = JoinSet::new();
         services.spawn(topics::follow_demand(Arc::clone(&shared)));

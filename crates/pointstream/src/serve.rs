@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use pointstream_conn::{BucketView, PollStats, PollTimes, WriteDone};
 use pointstream_http::{
-    Admin, BindError, BoxFuture, ConnectorView, LevelView, LevelsView, Options, PointView,
-    PointsPage, PointsQuery, QueryError, Server, Token, WriteError, WriteOutcome,
+    Admin, BindError, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, Options,
+    PointView, PointsPage, PointsQuery, QueryError, Server, Token, WriteError, WriteOutcome,
 };
-use pointstream_point::{EnumDef, Id, LevelWrite, PriorityArray, Status, Tag, Value};
+use pointstream_point::{
+    EnumDef, Id, LearnPath, Learned, LevelWrite, PriorityArray, Status, Tag, Value,
+};
 use pointstream_points::{Entry, Filter, LevelWriteError};
 use pointstream_time::Seed;
 
@@ -88,6 +90,10 @@ impl Gateway {
     }
 }
 
+/// How many operations of a connector a question to it may take: opening and pinging come first,
+/// and one of another may be under way.
+const OPS_OF_A_QUESTION: u32 = 4;
+
 /// What HTTP sees of a gateway.
 struct Face {
     shared: Arc<Shared>,
@@ -145,6 +151,27 @@ impl Admin for Face {
             view
         };
         state.conns.iter().map(view).collect()
+    }
+
+    fn learn<'a>(
+        &'a self,
+        connector: &'a str,
+        at: Option<LearnPath>,
+    ) -> BoxFuture<'a, Result<Learned, ConnError>> {
+        Box::pin(async move {
+            let (handle, limit) = {
+                let state = self.shared.lock();
+                let conn = state.conns.get(connector).ok_or(ConnError::UnknownConnector)?;
+                (conn.handle.clone(), conn.config.op_timeout * OPS_OF_A_QUESTION)
+            };
+            let learned = handle.learn(at);
+            // The handle must not keep a connector from ending while its device is waited for.
+            drop(handle);
+            match tokio::time::timeout(limit, learned).await {
+                Ok(learned) => learned.map_err(ConnError::Failed),
+                Err(_) => Err(ConnError::TimedOut),
+            }
+        })
     }
 
     fn metrics(&self, out: &mut String) {

@@ -43,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-iotmp", &["net", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-mqtt", &["conn", "net", "point", "time"]),
+    ("pointstream-poll", &["hub", "net", "patch", "time"]),
     ("pointstream-test", &["conn", "net", "point", "time"]),
     (
         "pointstream",
@@ -54,7 +55,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 const LAYER_0: &[&str] = &["pointstream-time", "pointstream-point", "pointstream-patch"];
-const LAYER_2: &[&str] = &["pointstream-iotmp", "pointstream-modbus", "pointstream-mqtt"];
+const LAYER_2: &[&str] =
+    &["pointstream-iotmp", "pointstream-modbus", "pointstream-mqtt", "pointstream-poll"];
 
 fn arrows_run_downward(tree: &Tree) -> Vec<String> {
     let mut broken = Vec::new();

@@ -18,6 +18,9 @@ impl Connector {
         if core::mem::take(&mut self.close_wanted) && self.view.state != ConnState::Closed {
             return Some(Action::Close);
         }
+        if let Some(action) = self.next_offline_learn() {
+            return Some(action);
+        }
         match self.view.state {
             ConnState::Closed => self.should_open().then_some(Action::Open),
             ConnState::Opening => Some(Action::Ping),
@@ -42,7 +45,12 @@ impl Connector {
         if writes_turn && let Some(action) = self.next_write() {
             return Some(action);
         }
-        self.next_read().or_else(|| self.next_write())
+        let learns_turn = !core::mem::take(&mut self.learned_last);
+        if learns_turn && let Some(action) = self.next_learn() {
+            self.learned_last = true;
+            return Some(action);
+        }
+        self.next_read().or_else(|| self.next_write()).or_else(|| self.next_learn())
     }
 
     /// The values that come first in line. One that does not convert has its fault and is passed

@@ -34,6 +34,7 @@ impl Connector {
             (Action::Plan(_, plan_for), Ok(Outcome::Plan(requests))) => {
                 self.on_planned(plan_for, requests);
             }
+            (Action::Learn(_), result) => self.on_learned(result),
             (action, Err(OpError::Session(fault))) => {
                 self.abandon(&action, &fault);
                 self.close_wanted = true;
@@ -139,7 +140,7 @@ impl Connector {
         self.linger_until = None;
         self.stop_session();
         // What was asked for meanwhile is still to be done.
-        if !self.writes.is_empty() || !self.syncs.is_empty() {
+        if !self.writes.is_empty() || !self.syncs.is_empty() || self.learns_online() {
             self.linger(self.config.linger);
         }
     }
@@ -156,6 +157,7 @@ impl Connector {
     fn fail_waiting(&mut self, fault: &Fault) {
         self.fail_writes(fault);
         self.fail_syncs(fault);
+        self.fail_learns(fault);
     }
 
     pub(super) fn on_disable(&mut self, disabled: bool) {
@@ -203,7 +205,8 @@ impl Connector {
 
     /// Whether something is to be done once.
     fn is_wanted(&self) -> bool {
-        !self.writes.is_empty() || !self.syncs.is_empty() || self.ping_wanted
+        let asked = !self.writes.is_empty() || !self.syncs.is_empty() || self.learns_online();
+        asked || self.learning.is_some() || self.ping_wanted
     }
 
     /// Whether nobody needs the session at present.

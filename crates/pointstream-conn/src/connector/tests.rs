@@ -1,7 +1,9 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{Id, Kind, Level, PointSpec, Status, Tags, Tuning, Value};
+use pointstream_point::{
+    Id, Kind, LearnRow, Learned, Level, PointSpec, Status, Tags, Tuning, Value,
+};
 
 use super::*;
 use crate::action::Outcome;
@@ -50,6 +52,7 @@ struct Sim {
     his: BTreeMap<u32, pointstream_point::His>,
     written: Vec<(u64, Result<WriteDone, Fault>)>,
     synced: Vec<(u64, Result<(), Fault>)>,
+    learned: Vec<(u64, Result<Learned, Fault>)>,
 }
 
 struct Device {
@@ -93,6 +96,7 @@ impl Sim {
             his: BTreeMap::new(),
             written: Vec::new(),
             synced: Vec::new(),
+            learned: Vec::new(),
         }
     }
 
@@ -135,6 +139,7 @@ impl Sim {
             match event {
                 Event::Written { token, result } => self.written.push((token, result)),
                 Event::Synced { token, result } => self.synced.push((token, result)),
+                Event::Learned { token, result } => self.learned.push((token, result)),
                 Event::Conn(_) => {}
             }
         }
@@ -154,7 +159,14 @@ impl Sim {
                 Ok(Outcome::Plan(chunks.map(|keys| Request::new(keys, 0)).collect()))
             }
             Action::Close | Action::Unbind(_) => Ok(Outcome::None),
+            Action::Learn(_) if self.machine.view().state != ConnState::Open => {
+                Ok(Outcome::Learned(vec![LearnRow::new("offline")]))
+            }
             _ if !self.device.up => Err(OpError::Session(Fault::down("no route"))),
+            Action::Learn(at) => {
+                let at = at.as_ref().map_or("root", |at| at.as_str());
+                Ok(Outcome::Learned(vec![LearnRow::new(at).with_learn(format!("{at}/x"))]))
+            }
             Action::Ping => Ok(Outcome::Ping(Tags::new())),
             Action::Read(requests, _) => {
                 for &key in requests.iter().flat_map(|request| request.points.iter()) {
@@ -237,6 +249,7 @@ fn name(action: &Action) -> String {
         Action::Write(writes) => format!("write {}", writes.len()),
         Action::Watch(keys) => format!("watch {}", keys.len()),
         Action::Unwatch(keys) => format!("unwatch {}", keys.len()),
+        Action::Learn(_) => "learn".into(),
     }
 }
 
@@ -680,6 +693,7 @@ fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
 }
 
 mod facets;
+mod learning;
 mod reads;
 mod schedules;
 mod writes;

@@ -7,9 +7,11 @@
 )]
 
 mod api;
+mod connectors;
 mod direct;
 mod faults;
 mod parser;
+mod publish;
 mod security;
 mod sse;
 mod support;

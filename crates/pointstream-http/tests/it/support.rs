@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pointstream_http::{
-    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, Options, PointView, PointsPage,
-    PointsQuery, QueryError, Server, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, Options, PointView,
+    PointsPage, PointsQuery, QueryError, Server, WriteError, WriteOutcome,
 };
 use pointstream_hub::{Hub, TopicOptions};
 use pointstream_point::{
-    Effective, Fault, Kind, Level, LevelWrite, PriorityArray, RangeError, Status, Tag, Unit, Value,
+    Effective, Fault, Kind, LearnPath, LearnRow, Learned, Level, LevelWrite, PriorityArray,
+    RangeError, Status, Tag, Unit, Value,
 };
 use pointstream_time::{Instant, Seed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -366,6 +367,27 @@ impl Admin for Plant {
         view.conn_err = Some("connection refused".into());
         view.points = 5;
         vec![view]
+    }
+
+    fn learn<'a>(
+        &'a self,
+        connector: &'a str,
+        at: Option<LearnPath>,
+    ) -> BoxFuture<'a, Result<Learned, ConnError>> {
+        Box::pin(async move {
+            match (connector, at.as_ref().map(LearnPath::as_str)) {
+                ("ahu", None) => Ok(Learned::of(vec![LearnRow::new("Fan").with_learn("fan & co")])),
+                ("ahu", Some("fan & co")) => {
+                    let row = LearnRow::new("Speed").with_cur(Kind::Number, "fan/speed");
+                    Ok(Learned::of(vec![row]))
+                }
+                ("ahu", Some("down")) => Err(ConnError::Failed(Fault::down("no route"))),
+                ("ahu", Some("slow")) => Err(ConnError::TimedOut),
+                ("ahu", Some(_)) => Err(ConnError::Failed(Fault::permanent("no such place"))),
+                ("flat", _) => Err(ConnError::Failed(Fault::unsupported("learning"))),
+                _ => Err(ConnError::UnknownConnector),
+            }
+        })
     }
 
     fn metrics(&self, out: &mut String) {

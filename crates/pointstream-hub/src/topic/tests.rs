@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{ErrorCode, ItemOptions, UpdateMode};
+
+mod publishing;
 
 const EPOCH: Epoch = Epoch::new(7);
 
@@ -296,6 +299,7 @@ impl Client {
             let body = body(&event);
             self.document = Some(match event.kind() {
                 EventKind::Data => body,
+                EventKind::Error => continue,
                 EventKind::Patch => {
                     assert_eq!(self.mode, Mode::Patch);
                     assert_eq!(self.last.unwrap().seq + 1, event.revision().seq);

@@ -2,7 +2,8 @@
 
 use core::ops::Range;
 
-use pointstream_point::{Fault, Kind};
+use pointstream_conn::OpError;
+use pointstream_point::{Fault, FaultKind, Kind, LearnRow, Tag, Unit, Value};
 
 use crate::block::Span;
 use crate::driver::bus::Purpose;
@@ -24,28 +25,6 @@ pub struct Found {
     pub start: u16,
     /// The register, or 0 or 1 for a bit.
     pub value: u16,
-}
-
-/// A row of what can be learned: a point, or something that has further rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Learned {
-    /// What people call it.
-    pub dis: String,
-    /// What to learn next for its rows; none where it is a point.
-    pub deeper: Option<String>,
-    /// The address to read, where it can be read.
-    pub cur: Option<String>,
-    /// The address to write to, where it can be written.
-    pub write: Option<String>,
-    /// The kind of its value; none where there is no point.
-    pub kind: Option<Kind>,
-    /// Its unit, as the register map has it.
-    pub unit: Option<String>,
-    /// Further tags, as the register map has them.
-    pub tags: Option<String>,
-    /// The register or bit, as a scan found it.
-    pub value: Option<u16>,
 }
 
 /// How many registers or bits one step of learning asks for.
@@ -132,31 +111,27 @@ impl<D: Dial> Modbus<D> {
         }
     }
 
-    /// What points there are. Without an argument these are the registers of the map, for which
-    /// nothing is asked of the device; where there is no map, the ranges that can be scanned. With the
-    /// [`deeper`](Learned::deeper) of a row, it scans that range, such as `holding:#0-999`, and gives
-    /// what is there and the next range. For a scan the session must be open.
-    ///
-    /// # Errors
-    ///
-    /// The argument is no range, or the first failure that is not the refusal of a range.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: the answer that is still to come is discarded.
-    pub async fn learn(&mut self, argument: Option<&str>) -> Result<Vec<Learned>, Fault> {
-        let Some(argument) = argument else {
+    /// What is at the root or in a range.
+    pub(super) async fn rows(&mut self, at: Option<&str>) -> Result<Vec<LearnRow>, OpError> {
+        let Some(at) = at else {
             return Ok(match self.register_map() {
                 Some(map) => map.registers().iter().map(of_map).collect(),
                 None => Table::ALL.into_iter().map(|table| of_range(table, 0)).collect(),
             });
         };
-        let range = parse_range(argument);
-        let (table, range) = range.ok_or_else(|| {
-            permanent(format_args!("no range to learn: {argument:?}; one is holding:#0-999"))
+        let (table, range) = parse_range(at).ok_or_else(|| {
+            let text = format_args!("no range to learn: {at:?}; one is holding:#0-999");
+            OpError::Refused(permanent(text))
         })?;
-        let mut rows: Vec<_> =
-            self.scan(table, range.clone()).await?.iter().map(of_found).collect();
+        let found = match self.scan(table, range.clone()).await {
+            Ok(found) => found,
+            Err(fault) if fault.kind() == FaultKind::Down => {
+                self.leave();
+                return Err(OpError::Session(fault));
+            }
+            Err(fault) => return Err(OpError::Refused(fault)),
+        };
+        let mut rows: Vec<_> = found.iter().map(of_found).collect();
         if range.end < 0x1_0000 {
             rows.push(of_range(table, range.end));
         }
@@ -186,43 +161,43 @@ fn parse_range(text: &str) -> Option<(Table, Range<u32>)> {
     (!range.is_empty() && range.end - range.start <= LEARN_LEN).then_some((table, range))
 }
 
-fn of_range(table: Table, start: u32) -> Learned {
+fn of_range(table: Table, start: u32) -> LearnRow {
     let last = (start + LEARN_LEN).min(0x1_0000) - 1;
-    Learned {
-        dis: format!("{table} #{start} to #{last}"),
-        deeper: Some(format!("{table}:#{start}-{last}")),
-        ..Learned::default()
-    }
+    let row = LearnRow::new(format!("{table} #{start} to #{last}"));
+    row.with_learn(format!("{table}:#{start}-{last}"))
 }
 
-fn of_found(found: &Found) -> Learned {
+fn of_found(found: &Found) -> LearnRow {
     let (table, start) = (found.table, found.start);
     let address = format!("{table}:#{start}");
-    Learned {
-        dis: format!("{table} {}", table.number(start)),
-        write: table.is_writable().then(|| address.clone()),
-        cur: Some(address),
-        kind: Some(if table.is_bits() { Kind::Bool } else { Kind::Number }),
-        value: Some(found.value),
-        ..Learned::default()
-    }
+    let mut row = LearnRow::new(format!("{table} {}", table.number(start)));
+    row.kind = Some(if table.is_bits() { Kind::Bool } else { Kind::Number });
+    row.val = Some(match table.is_bits() {
+        true => Value::Bool(found.value != 0),
+        false => Value::number(f64::from(found.value)),
+    });
+    row.write = table.is_writable().then(|| address.as_str().into());
+    row.cur = Some(address.into());
+    row
 }
 
 /// A register of the map, whose name is its address.
-fn of_map(register: &Register) -> Learned {
-    let name = || Some(register.name.to_string());
+fn of_map(register: &Register) -> LearnRow {
     let (address, access) = (&register.address, register.access);
-    Learned {
-        dis: register.dis.to_string(),
-        cur: name().filter(|_| access != Access::Write),
-        write: name().filter(|_| access != Access::Read && address.table.is_writable()),
-        kind: Some(match address {
-            address if address.is_bool() => Kind::Bool,
-            address if address.is_text() => Kind::Str,
-            _ => Kind::Number,
-        }),
-        unit: register.unit.as_deref().map(str::to_owned),
-        tags: register.tags.as_deref().map(str::to_owned),
-        ..Learned::default()
+    let name = || Some((&*register.name).into());
+    let mut row = LearnRow::new(&*register.dis);
+    row.cur = name().filter(|_| access != Access::Write);
+    row.write = name().filter(|_| access != Access::Read && address.table.is_writable());
+    row.kind = Some(match address {
+        address if address.is_bool() => Kind::Bool,
+        address if address.is_text() => Kind::Str,
+        _ => Kind::Number,
+    });
+    row.unit = register.unit.as_deref().and_then(|unit| Unit::parse(unit).ok());
+    // Markers alone are names between spaces; the map's other tags are for whoever reads the map.
+    let tags = register.tags.as_deref().unwrap_or_default().split_ascii_whitespace();
+    for name in tags.filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')) {
+        row.tags.set(name, Tag::Marker);
     }
+    row
 }

@@ -1,10 +1,10 @@
 use core::time::Duration;
 
-use pointstream_conn::{Binding, Write};
+use pointstream_conn::{Binding, Driver, Write};
 use pointstream_modbus::data::Scalar;
 use pointstream_modbus::rtu::Line;
 use pointstream_modbus::{Config, Limits, Modbus, Registers, Server, Table};
-use pointstream_point::{Kind, PointKey, Value};
+use pointstream_point::{Kind, LearnRow, PointKey, Tag, Unit, Value};
 use pointstream_test::conformance::{self, Points};
 
 fn binding(slot: u32, kind: Kind, address: &str) -> Binding {
@@ -51,9 +51,27 @@ async fn conforms(scheme: &str, framed: impl FnOnce(Server) -> Server) {
     ];
     let bad = binding(9, Kind::Number, "holding:30001");
     let points = Points::new(readable).with_writes(writes).with_bad(bad);
-    let config = serde_json::json!({"uri": format!("{scheme}://{addr}"), "unit": 1});
+    let map = format!("pointstream-modbus-{scheme}-{}.csv", std::process::id());
+    let map = std::env::temp_dir().join(map);
+    std::fs::write(&map, MAP).unwrap();
+    let uri = format!("{scheme}://{addr}");
+    let config = serde_json::json!({"uri": uri, "unit": 1, "register_map": map});
     let config: Config = serde_json::from_value(config).unwrap();
     let make = || Modbus::new(config.clone()).unwrap();
     let run = conformance::driver(make, &points);
     tokio::time::timeout(Duration::from_secs(60), run).await.unwrap();
+    let rows = make().learn(None).await.unwrap();
+    std::fs::remove_file(&map).unwrap();
+    let mut supply = LearnRow::new("Supply air").with_cur(Kind::Number, "supply");
+    supply = supply.with_unit(Unit::parse("°C").ok());
+    supply.tags.set("air", Tag::Marker);
+    supply.tags.set("temp", Tag::Marker);
+    let mut run = LearnRow::new("run").with_cur(Kind::Bool, "run").with_write("run");
+    run.tags.set("cmd", Tag::Marker);
+    assert_eq!(rows, [supply, run]);
 }
+
+/// A register map whose registers are learned.
+const MAP: &str = "name,addr,data,rw,scale,dis,unit,tags\n\
+    supply,30001,s2,r,/10,Supply air,°C,air temp\n\
+    run,00003,bit,rw,,,,cmd\n";

@@ -2,8 +2,8 @@
 
 use pointstream_conn::{Driver, Readings};
 use pointstream_modbus::data::Scalar;
-use pointstream_modbus::{Config, Learned, Limits, Modbus, Registers, Server, Table, Target};
-use pointstream_point::Kind;
+use pointstream_modbus::{Config, Limits, Modbus, Registers, Server, Table, Target};
+use pointstream_point::{Kind, LearnPath, LearnRow, Tag, Value};
 
 use crate::script::Network;
 
@@ -14,11 +14,14 @@ const MAP: &str = "name,addr,data,rw,scale,dis,unit,tags\n\
                    model,40101,str:16,r,,Model,,\n";
 
 /// What a row says, in one line.
-fn line(row: &Learned) -> String {
-    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+fn line(row: &LearnRow) -> String {
     let kind = row.kind.map_or("-", Kind::as_str);
-    let value = row.value.map(|value| value.to_string());
-    let texts = [&row.deeper, &row.cur, &row.write, &row.unit, &value].map(text);
+    let value = row.val.as_ref().map(Value::to_string);
+    let unit = row.unit.map(|unit| unit.to_string());
+    let learn = row.learn.as_ref().map(LearnPath::as_str);
+    let texts =
+        [learn, row.cur.as_deref(), row.write.as_deref(), unit.as_deref(), value.as_deref()];
+    let texts = texts.map(|text| text.unwrap_or("-"));
     format!("{}|{kind}|{}", row.dis, texts.join("|"))
 }
 
@@ -42,7 +45,7 @@ async fn a_map_is_learned_without_asking_the_device() {
             "Model|Str|-|model|-|-|-",
         ]
     );
-    assert_eq!(rows[1].tags.as_deref(), Some("sp"));
+    assert_eq!(rows[1].tags.get("sp"), Some(&Tag::Marker));
 }
 
 #[tokio::test]
@@ -61,11 +64,12 @@ async fn without_a_map_ranges_are_scanned_one_after_the_other() {
     assert_eq!((roots.len(), &*roots[3]), (4, "holding #0 to #999|-|holding:#0-999|-|-|-|-"));
     driver.open(&mut Readings::new()).await.unwrap();
     let mut learned = async |argument: &str| {
-        let rows = driver.learn(Some(argument)).await.map_err(|fault| fault.to_string())?;
+        let at = LearnPath::new(argument).unwrap();
+        let rows = driver.learn(Some(&at)).await.map_err(|fault| fault.to_string())?;
         Ok::<Vec<String>, String>(rows.iter().map(line).collect())
     };
     let coils = learned("coil:#0-999").await.unwrap();
-    assert_eq!(coils[0], "coil 00004|Bool|-|coil:#3|coil:#3|-|0");
+    assert_eq!(coils[0], "coil 00004|Bool|-|coil:#3|coil:#3|-|false");
     assert_eq!(
         learned("holding:#0-999").await.unwrap(),
         [
@@ -75,7 +79,7 @@ async fn without_a_map_ranges_are_scanned_one_after_the_other() {
         ]
     );
     assert_eq!(learned("holding:#65000-65535").await.unwrap(), [""; 0], "the last range");
-    for argument in ["", "holding", "holding:40001", "holding:#5-4", "holding:#0-1000", "x:#0-9"] {
+    for argument in ["holding", "holding:40001", "holding:#5-4", "holding:#0-1000", "x:#0-9"] {
         let error = learned(argument).await.unwrap_err();
         assert!(error.starts_with("no range to learn"), "{argument}: {error}");
     }

@@ -227,3 +227,34 @@ fn a_document_at_rest_takes_less_and_goes_on() {
     assert_eq!(script.len(), 2);
     assert_eq!(document.text(), list(2));
 }
+
+/// The example of a service whose clients expect it: each changed member of two small rows.
+#[test]
+fn with_slack_a_small_document_is_changed_member_by_member() {
+    let old = br#"{"pairs":[{"Symbol":"AUDUSD","Bid":0.74709,"Mid":0.74713,"Ask":0.74717},{"Symbol":"EURUSD","Bid":0.74709,"Mid":0.74713,"Ask":0.74717}]}"#;
+    let new = br#"{"pairs": [{"Symbol":"AUDUSD", "Bid":0.74710, "Mid":0.74712, "Ask":0.74716},{"Symbol":"EURUSD", "Bid":0.74708, "Mid":0.74714, "Ask":0.74718}]}"#;
+    let paths = |options: &Options| -> Vec<String> {
+        let Ok(Change::Script(script)) = diff_with(old, new, options) else { panic!() };
+        script.operations().map(|op| op.path().into_owned()).collect()
+    };
+    let mut options = Options::default();
+    assert_eq!(paths(&options), ["/pairs"]);
+    (options.slack, options.slack_document_bytes_max) = (256, 1_024);
+    let expected = [
+        "/pairs/0/Bid",
+        "/pairs/0/Mid",
+        "/pairs/0/Ask",
+        "/pairs/1/Bid",
+        "/pairs/1/Mid",
+        "/pairs/1/Ask",
+    ];
+    assert_eq!(paths(&options), expected);
+    options.slack_document_bytes_max = new.len() - 1;
+    assert_eq!(paths(&options), ["/pairs"]);
+    (options.slack, options.slack_document_bytes_max) = (60, 1_024);
+    let Ok(Change::Script(script)) = diff_with(old, new, &options) else { panic!() };
+    assert!(
+        script.len_bytes() < replacement(core::str::from_utf8(new).unwrap()).len() + 60,
+        "a bound, not a wish"
+    );
+}

@@ -79,6 +79,7 @@ impl Device {
             Action::Read(requests, _) => {
                 requests.iter().for_each(|request| self.read(&request.points, into));
             }
+            Action::Learn(_) => return Ok(Outcome::Learned(Vec::new())),
             Action::Watch(keys) => self.read(keys, into),
             _ => {}
         }

@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use pointstream_conn::{
-    Action, ConnConfig, ConnState, Connector, Event, Features, Input, NamedTuning, PointDef,
+    Action, ConnConfig, ConnState, Connector, Event, Features, Input, Learn, NamedTuning, PointDef,
     Readings,
 };
 use pointstream_point::{
@@ -62,7 +62,7 @@ impl Member {
         let mut config = ConnConfig::new(id(format_args!("c{index}")), index);
         config.op_timeout = Duration::from_secs(5);
         config.seed = seed.next_u64();
-        let mut features = Features::NONE.with_poll().with_write();
+        let mut features = Features::NONE.with_poll().with_write().with_learn(Learn::Session);
         let subscribes = index % 4 == 3;
         if subscribes {
             features = features.with_watch();
@@ -186,7 +186,9 @@ impl Member {
         }
         while let Some(event) = self.machine.poll_event() {
             match event {
-                Event::Written { .. } | Event::Synced { .. } => self.answered += 1,
+                Event::Written { .. } | Event::Synced { .. } | Event::Learned { .. } => {
+                    self.answered += 1;
+                }
                 _ => {}
             }
         }
@@ -196,7 +198,7 @@ impl Member {
         let now = Now::simulated(at);
         let slot = (self.seed.next_u64() % u64::from(self.points.max(1))) as u32;
         let key = self.key(slot);
-        match self.seed.next_u64() % 16 {
+        match self.seed.next_u64() % 17 {
             0 | 1 => self.device.mood = Mood::Gone,
             2 => self.device.mood = Mood::Silent,
             3 => self.device.mood = Mood::Slow,
@@ -215,6 +217,10 @@ impl Member {
                 self.machine.handle(now, Input::Sync(vec![key], self.asked));
             }
             14 => {
+                self.asked += 1;
+                self.machine.handle(now, Input::Learn(None, self.asked));
+            }
+            15 => {
                 let tuning = Arc::clone(&self.tunings[self.seed.next_u64() as usize % 3]);
                 self.machine.handle(now, Input::Retune(vec![(key, tuning)]));
             }

@@ -3,12 +3,15 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream::conn::{Features, Registry};
+use pointstream::conn::{Features, Learn, Registry};
 use pointstream::hub::{EventKind, Mode, Subscription};
 use pointstream::patch::{Limits, apply};
 use pointstream::point::{Id, Kind, Level, LevelWrite, PointSpec, Tuning, Value};
 use pointstream::{Config, ConnectorConfig, Gateway};
 use pointstream_test::FakeDevice;
+
+/// What the drivers of fake devices can do.
+const FEATURES: Features = Features::NONE.with_poll().with_write().with_learn(Learn::Session);
 
 pub(crate) fn id(text: &str) -> Id {
     text.parse().unwrap()
@@ -62,7 +65,7 @@ impl Bench {
             let devices = Arc::clone(&devices);
             registry.register(kind, move |config: FakeConfig, _| {
                 let device = devices.iter().find(|(name, _)| *name == config.device).unwrap();
-                Ok(device.1.driver(Features::NONE.with_poll().with_write()))
+                Ok(device.1.driver(FEATURES))
             });
         }
         Self { gateway: Gateway::new(registry), a, b }
@@ -134,7 +137,7 @@ impl Farm {
         let known = devices.clone();
         registry.register("fake", move |config: FakeConfig, _| {
             let at: usize = config.device[1..].parse().unwrap();
-            Ok(known[at].driver(Features::NONE.with_poll().with_write()))
+            Ok(known[at].driver(FEATURES))
         });
         let mut gateway = Gateway::new(registry);
         let connectors = (0..devices.len()).map(|at| {

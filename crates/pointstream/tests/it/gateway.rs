@@ -28,6 +28,25 @@ async fn values_go_from_the_device_to_a_subscriber() {
     assert!(reader.document["a.temp"].get("err").is_none());
 }
 
+#[cfg(feature = "http")]
+#[tokio::test(start_paused = true)]
+async fn a_tree_is_learned_by_way_of_the_gateway_and_a_silent_device_ends_in_time() {
+    use pointstream::http::ConnError;
+    use pointstream::point::LearnPath;
+
+    let mut bench = Bench::new();
+    bench.a.set("ahu/temp", number(20.5));
+    bench.gateway.apply(config([connector("a", &[])])).await.unwrap();
+    let admin = bench.gateway.admin();
+    let root = admin.learn("a", None).await.unwrap();
+    assert_eq!(root.rows[0].learn.as_ref().map(LearnPath::as_str), Some("ahu"));
+    let below = admin.learn("a", root.rows[0].learn.clone()).await.unwrap();
+    assert_eq!(below.rows[0].cur.as_deref(), Some("ahu/temp"));
+    assert_eq!(admin.learn("none", None).await, Err(ConnError::UnknownConnector));
+    bench.a.set_mood(Mood::Silent);
+    assert!(matches!(admin.learn("a", None).await, Err(ConnError::Failed(_))));
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_dead_device_does_not_touch_its_neighbour() {
     let mut bench = Bench::new();

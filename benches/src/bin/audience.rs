@@ -1,6 +1,6 @@
 //! Subscribers of a gateway that read everything and keep nothing.
 //!
-//! `readers HOST:PORT COUNT TOPIC…` opens COUNT streams of each topic and reads until it is
+//! `audience HOST:PORT COUNT TOPIC…` opens COUNT streams of each topic and reads until it is
 //! interrupted; each five seconds it says how much came. `benches/gateway.sh` runs it.
 
 #![expect(clippy::print_stderr, reason = "a program says what it saw and why it ends")]
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 async fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let [address, count, topics @ ..] = words.as_slice() else {
-        eprintln!("usage: readers HOST:PORT COUNT TOPIC…");
+        eprintln!("usage: audience HOST:PORT COUNT TOPIC…");
         return ExitCode::FAILURE;
     };
     let Ok(count) = count.parse::<usize>() else {
@@ -39,7 +39,7 @@ async fn main() -> ExitCode {
             }
             _ = ticks.tick() => {
                 let mb = bytes.swap(0, Ordering::Relaxed) as f64 / 1e6;
-                eprintln!("readers: {} streams, {mb:.1} MB", streams.len());
+                eprintln!("audience: {} streams, {mb:.1} MB", streams.len());
             }
         }
     }

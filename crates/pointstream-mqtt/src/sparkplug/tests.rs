@@ -1,0 +1,4 @@
+//! Payloads of another implementation, and laws.
+
+mod laws;
+pub(super) mod vectors;

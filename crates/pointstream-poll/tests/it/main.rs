@@ -1,0 +1,12 @@
+//! Pollers that run against a server on a loopback port.
+
+#![cfg(feature = "client")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails in a helper fails the test"
+)]
+
+mod client;
+mod hub;
+mod source;

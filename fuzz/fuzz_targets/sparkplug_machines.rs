@@ -1,0 +1,5 @@
+//! `sparkplug_machines` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointstream_fuzz::targets::sparkplug_machines(data));
