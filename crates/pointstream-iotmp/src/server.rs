@@ -3,6 +3,8 @@
 mod auth;
 mod device;
 mod event;
+#[cfg(feature = "http")]
+pub mod http;
 mod jobs;
 mod serve;
 mod services;

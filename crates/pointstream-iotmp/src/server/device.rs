@@ -29,6 +29,8 @@ pub(crate) struct Inner {
     /// The session that serves the device.
     pub(crate) session: Option<u64>,
     pub(crate) commands: VecDeque<Command>,
+    /// What the device has, by name, once it was asked in this session.
+    pub(crate) kinds: Option<Arc<BTreeMap<String, u64>>>,
 }
 
 /// Where the values of a sink go.
@@ -72,6 +74,7 @@ impl State {
             sinks: BTreeMap::new(),
             session: None,
             commands: VecDeque::new(),
+            kinds: None,
         };
         Self { id, inner: Mutex::new(inner), wake: Notify::new() }
     }
@@ -211,6 +214,23 @@ impl Device {
         self.call(|answer| Command::Describe { resource, answer }).await
     }
 
+    /// What kind of resource it is: 1 for one that only runs, 2 for an input, 3 for an output, 4 for
+    /// both. Nothing where the device does not say. It is asked once in a session.
+    pub(crate) async fn kind(&self, resource: &str) -> Option<u64> {
+        let known = self.state.lock().kinds.clone();
+        let kinds = match known {
+            Some(kinds) => kinds,
+            None => {
+                let asked = tokio::time::timeout(KINDS_TIME, self.describe(None)).await;
+                let list = asked.unwrap_or(Err(CallError::TimedOut)).ok().flatten();
+                let kinds = Arc::new(list.map(|list| kinds(&list)).unwrap_or_default());
+                self.state.lock().kinds = Some(Arc::clone(&kinds));
+                kinds
+            }
+        };
+        kinds.get(resource).copied()
+    }
+
     /// The values of a resource, every `interval`, or without one whenever the device has something
     /// to tell. The device is asked once for all who want it; the streams are opened anew when it
     /// connects again. Ends when it is dropped.
@@ -265,4 +285,17 @@ impl Device {
         let answer = receiver.await.unwrap_or(Err(CallError::Offline))?;
         if answer.ok { Ok(answer.payload) } else { Err(CallError::Refused(answer)) }
     }
+}
+
+/// How long a device may take to say what it has, where that is not what is asked.
+const KINDS_TIME: Duration = Duration::from_secs(3);
+
+/// The kinds in a description of all resources.
+pub(crate) fn kinds(list: &Payload) -> BTreeMap<String, u64> {
+    let Some(map) = list.value().as_map() else { return BTreeMap::new() };
+    let entries = map.iter().filter_map(|(name, about)| {
+        let kind = about.as_map()?.get("fn")?.as_u64()?;
+        Some((name.as_str()?.to_string(), kind))
+    });
+    entries.collect()
 }
