@@ -24,6 +24,8 @@ pub use pointstream_http as http;
 pub use pointstream_iotmp as iotmp;
 #[cfg(any(feature = "modbus", feature = "modbus-server"))]
 pub use pointstream_modbus as modbus;
+#[cfg(feature = "iotmp")]
+pub use pointstream_net as net;
 #[cfg(feature = "tokio")]
 pub use pointstream_points as points;
 

@@ -68,6 +68,7 @@ impl Options {
 }
 
 /// What a request is answered.
+#[non_exhaustive]
 pub struct Answer {
     /// The response.
     pub response: Response<Body>,

@@ -10,6 +10,8 @@ mod http;
 mod laws;
 #[cfg(feature = "tokio")]
 mod loopback;
+#[cfg(all(feature = "tls", feature = "ws"))]
+mod secure;
 #[cfg(feature = "tokio")]
 mod server;
 mod session;

@@ -154,7 +154,7 @@ mod tests {
                         prop_assert_eq!(first.map(|it| it.seq), at.and_then(|at| model.remove(at)).map(|it| it.1));
                         buffer.remove_first(names[name]);
                     }
-                    1 if seq % 7 == 0 => {
+                    1 if seq.is_multiple_of(7) => {
                         buffer.clear(names[name]);
                         model.retain(|(of, _)| *of != name);
                     }
