@@ -53,6 +53,39 @@ pub trait Admin: Send + Sync + 'static {
     fn metrics(&self, out: &mut String);
 }
 
+/// A server of topics alone: it has no points and no connectors.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has nothing and never will")]
+pub struct TopicsOnly;
+
+impl Admin for TopicsOnly {
+    fn points(&self, _: &PointsQuery) -> Result<PointsPage, QueryError> {
+        Ok(PointsPage::default())
+    }
+
+    fn point(&self, _: &str) -> Option<PointView> {
+        None
+    }
+
+    fn write<'a>(
+        &'a self,
+        _: &'a str,
+        _: LevelWrite,
+    ) -> BoxFuture<'a, Result<WriteOutcome, WriteError>> {
+        Box::pin(std::future::ready(Err(WriteError::UnknownPoint)))
+    }
+
+    fn levels(&self, _: &str) -> Option<LevelsView> {
+        None
+    }
+
+    fn connectors(&self) -> Vec<ConnectorView> {
+        Vec::new()
+    }
+
+    fn metrics(&self, _: &mut String) {}
+}
+
 /// A future behind a pointer, for a trait that is used as an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -51,10 +51,11 @@ mod server;
 mod sse;
 mod state;
 mod time;
+mod wants;
 
 pub use admin::{
     Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
-    PointsQuery, QueryError, WriteError, WriteOutcome,
+    PointsQuery, QueryError, TopicsOnly, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;

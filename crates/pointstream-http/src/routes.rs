@@ -30,7 +30,9 @@ pub fn router(hub: Hub, admin: Arc<dyn Admin>, options: Options) -> Router {
 pub(crate) fn of(app: Arc<App>) -> Router {
     let mut router = Router::new()
         .route("/v1/topics", get(topics::list))
-        .route("/v1/topics/{id}", get(topics::stream))
+        .route("/v1/topics/{id}", get(topics::stream).fallback(topics::not_get))
+        .route("/v1/topic/{id}", get(topics::stream).fallback(topics::not_get))
+        .route("/latest/topics/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
         .route("/publish/v1/topics", any(publish::batch))
         .route("/publish/v1/topics/{id}", any(publish::topic))

@@ -34,15 +34,6 @@ impl fmt::Display for Session {
     }
 }
 
-/// Why a stream has nothing more to say (section 5.3 of the hub's specification).
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum StreamError {
-    BadAccept,
-    UnknownTopic,
-    SubscribersMax,
-    TopicRemoved,
-}
-
 impl Stream {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let mut seed = app.split_seed();
@@ -61,10 +52,15 @@ impl Stream {
     }
 
     /// What says why there is nothing to follow.
-    pub(crate) fn refuse(self, error: StreamError) -> Feed {
+    pub(crate) fn refuse(self, fault: &Fault) -> Feed {
         let mut text = opening(RETRY_AFTER_ERROR);
-        text.push_str(&error.event(self.session));
+        text.push_str(&event_of(fault, self.session));
         self.feed(text, None, None)
+    }
+
+    /// A fault as JSON.
+    pub(crate) fn json(&self, fault: &Fault) -> String {
+        json_of(fault, self.session)
     }
 
     fn feed(
@@ -80,40 +76,14 @@ impl Stream {
     }
 }
 
-impl StreamError {
-    const fn code(self) -> ErrorCode {
-        match self {
-            Self::BadAccept => ErrorCode::BadRequest,
-            Self::SubscribersMax => ErrorCode::ConnectionLimit,
-            Self::UnknownTopic => ErrorCode::TopicNotFound,
-            Self::TopicRemoved => ErrorCode::Topic,
-        }
-    }
-
-    const fn message(self) -> &'static str {
-        match self {
-            Self::BadAccept => {
-                "This topic is sent as text/event-stream: accept that, application/json-patch+json \
-                 for patches or application/json for whole documents; X-Sd-Mode is patch or snapshot."
-            }
-            Self::SubscribersMax => {
-                "The topic has as many subscribers as it takes; try again later."
-            }
-            Self::UnknownTopic => "There is no such topic; GET /v1/topics lists them.",
-            Self::TopicRemoved => "The topic was removed.",
-        }
-    }
-
-    /// The event, without an id: a client that comes back must not resume from an error.
-    fn event(self, session: Session) -> String {
-        event_of(&Fault::new(self.code(), self.message()), session)
-    }
+/// A fault as the event that this session is sent (section 5.3 of the hub's specification). It has no
+/// id: a client that comes back must not resume from an error.
+fn event_of(fault: &Fault, session: Session) -> String {
+    format!("event: error\ndata: {}\n\n", json_of(fault, session))
 }
 
-/// A fault as the event that this session is sent.
-fn event_of(fault: &Fault, session: Session) -> String {
-    let json = fault.json(&format!("{:.3}", clock::wall()), &session.to_string());
-    format!("event: error\ndata: {json}\n\n")
+fn json_of(fault: &Fault, session: Session) -> String {
+    fault.json(&format!("{:.3}", clock::wall()), &session.to_string())
 }
 
 /// What a stream says, piece by piece: pulled by the transport whenever it can take more, so that a
@@ -149,7 +119,8 @@ impl Feed {
             Poll::Ready(Some(Err(_))) => {
                 self.subscription = None;
                 let mut text = format!("retry: {}\n\n", RETRY_AFTER_ERROR.as_millis());
-                text.push_str(&StreamError::TopicRemoved.event(self.session));
+                let removed = Fault::new(ErrorCode::Topic, "The topic was removed.");
+                text.push_str(&event_of(&removed, self.session));
                 self.give(text.into())
             }
             Poll::Ready(None) => Poll::Ready(None),

@@ -28,6 +28,9 @@ pub enum EventKind {
     Patch,
     /// What is wrong with the topic. It has no id, and the document stays as it is.
     Error,
+    /// What the subscriber's document should be: `{"seq": …, "hash": …}`, the state's number and the
+    /// SHA-256 of its canonical form (RFC 8785) in hex. It has no id. Sent to who asks for it.
+    Monitor,
 }
 
 impl EventKind {
@@ -37,6 +40,7 @@ impl EventKind {
             Self::Data => "data",
             Self::Patch => "patch",
             Self::Error => "error",
+            Self::Monitor => "monitor",
         }
     }
 }
@@ -58,11 +62,22 @@ impl Event {
     /// A fault, at the state that holds meanwhile.
     pub(crate) fn of_fault(revision: Revision, fault: Arc<Fault>) -> Self {
         let body = fault.json("", "");
-        let head = "event: error\ndata: ";
+        Self { fault: Some(fault), ..Self::aside(revision, EventKind::Error, &body) }
+    }
+
+    /// What the document of a revision should be.
+    pub(crate) fn of_digest(revision: Revision, digest: &str) -> Self {
+        let body = format!(r#"{{"seq":{},"hash":"{digest}"}}"#, revision.seq);
+        Self::aside(revision, EventKind::Monitor, &body)
+    }
+
+    /// An event that is no change, and so has no id.
+    fn aside(revision: Revision, kind: EventKind, body: &str) -> Self {
+        let head = format!("event: {}\ndata: ", kind.as_str());
         let frame = format!("{head}{body}\n\n").into();
-        #[expect(clippy::cast_possible_truncation, reason = "a constant")]
+        #[expect(clippy::cast_possible_truncation, reason = "a name and two constants")]
         let body_at = head.len() as u32;
-        Self { revision, kind: EventKind::Error, frame, body_at, fault: Some(fault) }
+        Self { revision, kind, frame, body_at, fault: None }
     }
 
     /// The revision that holds after this event.

@@ -55,6 +55,7 @@
 //! items that end, and views with a rate, stand on that.
 
 mod batch;
+mod canonical;
 mod demand;
 mod edit;
 mod error;

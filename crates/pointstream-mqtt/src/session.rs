@@ -214,6 +214,15 @@ impl Session {
         }
     }
 
+    /// Says that nothing was read on purpose, so that nothing can have been missed: what the broker
+    /// owes is due from here on.
+    pub fn input_paused(&mut self, now: Instant) {
+        self.heard_at = now;
+        self.pinged_at = None;
+        self.outgoing.restart_clocks(now);
+        self.subscriptions.restart_clocks(now);
+    }
+
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_none_or(|due| due > now) {
@@ -255,6 +264,7 @@ impl Session {
         }
         self.ping = false;
         self.pinged_at = None;
+        self.outgoing.on_connection_end();
         self.events.push_back(Event::Lost(end));
     }
 

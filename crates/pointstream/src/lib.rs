@@ -24,6 +24,8 @@ pub use pointstream_http as http;
 pub use pointstream_iotmp as iotmp;
 #[cfg(any(feature = "modbus", feature = "modbus-server"))]
 pub use pointstream_modbus as modbus;
+#[cfg(feature = "mqtt")]
+pub use pointstream_mqtt as mqtt;
 #[cfg(feature = "iotmp")]
 pub use pointstream_net as net;
 #[cfg(feature = "tokio")]

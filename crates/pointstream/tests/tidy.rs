@@ -48,8 +48,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "pointstream",
         &[
-            "conn", "http", "hub", "iotmp", "modbus", "net", "patch", "point", "points", "store",
-            "time",
+            "conn", "http", "hub", "iotmp", "modbus", "mqtt", "net", "patch", "point", "points",
+            "store", "time",
         ],
     ),
 ];

@@ -15,3 +15,4 @@ mod publish;
 mod security;
 mod sse;
 mod support;
+mod views;

@@ -40,7 +40,10 @@ impl Gateway {
         limits: pointstream_hub::Limits,
         set: impl FnOnce(&mut Options),
     ) -> Self {
-        let hub = Hub::new(limits, Seed::new(1));
+        Self::of(Hub::new(limits, Seed::new(1)), set).await
+    }
+
+    pub(crate) async fn of(hub: Hub, set: impl FnOnce(&mut Options)) -> Self {
         hub.create("plant", TopicOptions::text()).unwrap();
         hub.create("rows", TopicOptions::rows()).unwrap();
         let mut options = Options::new(([127, 0, 0, 1], 0).into(), Seed::new(2));

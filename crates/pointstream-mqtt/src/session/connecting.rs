@@ -20,7 +20,6 @@ impl Session {
         self.heard_at = now;
         self.limits = Limits::NONE;
         self.incoming.on_connection();
-        self.outgoing.on_connection();
         let ended = self.subscriptions.on_connection();
         ended.into_iter().for_each(|id| self.packet_ids.give_back(id));
     }

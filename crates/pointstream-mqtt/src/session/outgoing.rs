@@ -35,7 +35,7 @@ struct Inflight {
 }
 
 impl Outgoing {
-    pub(super) fn on_connection(&mut self) {
+    pub(super) fn on_connection_end(&mut self) {
         self.sent = 0;
     }
 
@@ -52,6 +52,10 @@ impl Outgoing {
     /// Since when the oldest of what was sent waits for its acknowledgement.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.inflight.iter().take(self.sent).map(|it| it.at).min()
+    }
+
+    pub(super) fn restart_clocks(&mut self, now: Instant) {
+        self.inflight.iter_mut().for_each(|it| it.at = now);
     }
 
     fn remove(&mut self, at: usize) -> Option<Inflight> {
@@ -87,6 +91,27 @@ impl Session {
         let ticket = Ticket(outgoing.last_ticket);
         outgoing.waiting.push_back((ticket, message));
         Ok(ticket)
+    }
+
+    /// Takes a message back, as far as that is possible: one that was not sent, and between two
+    /// connections one of QoS 1 that is not acknowledged. Nothing more is told of it then.
+    pub fn cancel(&mut self, ticket: Ticket) -> bool {
+        let outgoing = &mut self.outgoing;
+        if let Some(at) = outgoing.waiting.iter().position(|(it, _)| *it == ticket) {
+            let message = outgoing.waiting.remove(at);
+            outgoing.weight -= message.map_or(0, |(_, message)| message.weight());
+            return true;
+        }
+        // The id of a message of QoS 2 is in use at the broker, who would take another one for it.
+        let is_it = |it: &Inflight| {
+            let qos = it.message.as_ref().map(|message| message.qos);
+            it.ticket == ticket && qos == Some(QoS::AtLeastOnce)
+        };
+        let unsent = outgoing.inflight.iter().enumerate().skip(outgoing.sent);
+        let found = unsent.into_iter().find(|(_, it)| is_it(it)).map(|(at, _)| at);
+        let Some(inflight) = found.and_then(|at| outgoing.remove(at)) else { return false };
+        self.packet_ids.give_back(inflight.packet_id);
+        true
     }
 
     /// How many own messages wait to be sent or acknowledged.

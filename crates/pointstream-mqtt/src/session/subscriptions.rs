@@ -70,6 +70,10 @@ impl Subscriptions {
         order.find(|(_, id)| self.asked.contains_key(id)).map(|(at, _)| *at)
     }
 
+    pub(super) fn restart_clocks(&mut self, now: Instant) {
+        self.order.iter_mut().for_each(|(at, _)| *at = now);
+    }
+
     fn change(&mut self, filter: Arc<str>) {
         if self.changing.insert(Arc::clone(&filter)) {
             self.changes.push_back(filter);

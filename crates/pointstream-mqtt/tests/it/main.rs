@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed expectation of a test is its failure")]
 
+#[cfg(feature = "driver")]
+mod broker;
 mod codec;
+#[cfg(feature = "driver")]
+mod driver;
 mod laws;
+#[cfg(feature = "driver")]
+mod sample;
 mod session;
 mod session_faults;
 mod session_resume;

@@ -444,3 +444,19 @@ fn a_broker_of_mqtt_5_says_why_it_leaves() {
     peer.feed(&[Packet::Disconnect(farewell)]);
     peer.expect_end(End::Unexpected(PacketType::Disconnect));
 }
+
+#[test]
+fn who_does_not_read_has_not_missed_anything() {
+    let mut peer = Peer::open(v3());
+    peer.session.publish(message("x", QoS::AtLeastOnce)).unwrap();
+    peer.session.subscribe("a", SubscribeOptions::default()).unwrap();
+    peer.sent();
+    for secs in [15, 30, 45, 60, 75] {
+        peer.now = at(secs);
+        peer.session.input_paused(peer.now);
+        peer.session.handle_timeout(peer.now);
+    }
+    assert!(peer.session.is_open());
+    peer.expect(&[Packet::PingReq]);
+    assert_eq!(peer.session.poll_timeout(), Some(at(95)));
+}

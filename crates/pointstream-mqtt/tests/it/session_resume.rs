@@ -196,3 +196,20 @@ fn messages_wait_for_a_connection_and_its_limits() {
     peer.feed(&[puback(2)]);
     peer.expect(&[first("3", ONE, 3)]);
 }
+
+#[test]
+fn a_message_that_nobody_waits_for_any_more_can_be_taken_back() {
+    let mut peer = Peer::open(persistent(Version::V3_1_1));
+    let tickets: Vec<_> = [("1", ONE), ("2", TWO), ("3", QoS::AtMostOnce), ("4", ONE)]
+        .into_iter()
+        .map(|(payload, qos)| peer.session.publish(message(payload, qos)).unwrap())
+        .collect();
+    assert!(peer.session.cancel(tickets[3]), "it was not sent");
+    peer.sent();
+    assert!(!peer.session.cancel(tickets[0]), "the broker may be acknowledging it");
+    peer.session.connection_lost();
+    assert!(peer.session.cancel(tickets[0]) && !peer.session.cancel(tickets[0]));
+    assert!(!peer.session.cancel(tickets[1]), "the broker knows its id");
+    peer.reconnect(true);
+    peer.expect(&[again("2", TWO, 2)]);
+}

@@ -1,0 +1,17 @@
+//! A client on tokio: one session with a broker, shared by whoever wants something of it.
+
+mod broker;
+mod client;
+mod observe;
+mod takers;
+mod task;
+mod uri;
+
+pub use broker::Broker;
+#[cfg(feature = "driver")]
+pub(crate) use client::WeakClient;
+pub use client::{Client, ClientError, Delivery, Link, Pin};
+pub use observe::{Observation, Observed};
+#[cfg(feature = "driver")]
+pub(crate) use takers::{Gate, TakerId};
+pub use uri::{Uri, UriError};
