@@ -1,6 +1,8 @@
 //! Inputs whose cost would be their square, or some large multiple, if it were not bounded.
 
-use pointstream_patch::{Change, Document, Limits, OperationKind, Options, compose, diff_with};
+use pointstream_patch::{
+    Change, Document, Limits, OperationKind, Options, apply, compose, diff_with,
+};
 
 use crate::support::{patch_of, replacement};
 
@@ -76,4 +78,13 @@ fn a_configured_key_is_looked_for_up_to_its_bound() {
     };
     let slash = 1;
     assert_eq!((moves(4_096 - slash), moves(4_097 - slash)), (1, 0));
+}
+
+#[test]
+fn a_long_key_is_not_read_for_each_operation() {
+    let document = format!(r#"{{"{}":1,"\u0061":1}}"#, "k".repeat(16 << 20));
+    let ops = vec![r#"{"op":"test","path":"/a","value":1}"#; 40_000];
+    let patch = format!("[{}]", ops.join(","));
+    let text = apply(document.as_bytes(), patch.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(text, document);
 }
