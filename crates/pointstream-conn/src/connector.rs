@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use pointstream_point::{Fault, LearnPath, Now, PointKey, Span, WriteInfo};
+use pointstream_point::{Fault, LearnPath, Now, PointKey, Span, Status, WriteInfo};
 use pointstream_time::{Backoff, Instant, Seed};
 
 use crate::action::{Action, Input};
@@ -45,6 +45,8 @@ pub struct Connector {
     view_changed: bool,
     polls: PollStats,
     fault: Option<Fault>,
+    /// The status that stands above the points as they are shown.
+    shown_over: Status,
     times: ConnTimes,
     proven: bool,
     steady: bool,
@@ -58,10 +60,10 @@ pub struct Connector {
     next_ping: Option<Instant>,
     seed: Seed,
     shard: Shard,
-    to_bind: Vec<Binding>,
+    to_bind: BTreeMap<PointKey, Binding>,
     to_unbind: Vec<PointKey>,
-    to_watch: Vec<PointKey>,
-    to_unwatch: Vec<PointKey>,
+    to_watch: BTreeSet<PointKey>,
+    to_unwatch: BTreeSet<PointKey>,
     /// Points that the driver would not subscribe to, and when it is asked again.
     unwatched: BTreeSet<PointKey>,
     rewatch_at: Option<Instant>,
@@ -102,6 +104,7 @@ impl Connector {
             view_changed: true,
             polls: PollStats::default(),
             fault: None,
+            shown_over: Status::Unknown,
             times: ConnTimes::default(),
             proven: false,
             close_wanted: false,
@@ -113,10 +116,10 @@ impl Connector {
             ping_wanted: false,
             seed,
             shard,
-            to_bind: Vec::new(),
+            to_bind: BTreeMap::new(),
             to_unbind: Vec::new(),
-            to_watch: Vec::new(),
-            to_unwatch: Vec::new(),
+            to_watch: BTreeSet::new(),
+            to_unwatch: BTreeSet::new(),
             unwatched: BTreeSet::new(),
             rewatch_at: None,
             manual: Grid::default(),
@@ -308,6 +311,9 @@ impl Connector {
         self.shard.last_write(key)
     }
 }
+
+/// How many readings out of turn may be waited for at a time. One more is refused.
+pub(crate) const SYNCS_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests;

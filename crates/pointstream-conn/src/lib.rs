@@ -29,6 +29,6 @@ pub use driver::{Binding, Driver, Features, Learn, OpError, Request, Write};
 pub use readings::{Reading, Readings};
 pub use registry::{AnyDriver, Context, MakeError, Registry};
 pub use samples::Samples;
-pub use shell::{Clock, Follower, Handle, Shell};
+pub use shell::{Clock, Follower, Handle, Room, Shell, Writing};
 pub use trace::{Trace, TraceBatch, TraceEntry, TraceKind};
 pub use view::{BucketView, Changes, ConnState, ConnView, Event, PollStats, PollTimes, WriteDone};

@@ -97,6 +97,13 @@ const COMMANDS_MAX: usize = 1024;
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 impl Handle {
+    /// Waits until there is room for one command and keeps it, so that the command is then given
+    /// without waiting: under the lock that decides in which order commands are to come.
+    pub fn room(&self) -> impl Future<Output = Room> + Send + use<> {
+        let commands = self.commands.clone();
+        async move { Room(commands.reserve_owned().await.ok()) }
+    }
+
     /// Adds points. A point whose slot is taken replaces the one in it.
     pub async fn bind(&self, points: Vec<PointDef>) {
         self.send(Command::Bind(points)).await;
@@ -282,6 +289,56 @@ impl Handle {
     /// A connector that has ended takes no commands, which is no error of the sender.
     async fn send(&self, command: Command) {
         let _ = self.commands.send(command).await;
+    }
+}
+
+/// Room for one command to a connector, by [`Handle::room`]. It keeps the connector from ending, as
+/// a handle does.
+#[derive(Debug)]
+pub struct Room(Option<mpsc::OwnedPermit<Command>>);
+
+impl Room {
+    /// As [`Handle::write`]; what is given first is written first.
+    pub fn write(self, key: PointKey, info: WriteInfo) -> Writing {
+        let (reply, outcome) = oneshot::channel();
+        self.send(Command::Write(key, info, Some(reply)));
+        Writing(outcome)
+    }
+
+    /// As [`Handle::put`].
+    pub fn put(self, key: PointKey, info: WriteInfo) {
+        self.send(Command::Write(key, info, None));
+    }
+
+    /// As [`Handle::bind`].
+    pub fn bind(self, points: Vec<PointDef>) {
+        self.send(Command::Bind(points));
+    }
+
+    /// A connector that has ended takes no commands, which is no error of the sender.
+    fn send(self, command: Command) {
+        if let Some(permit) = self.0 {
+            drop(permit.send(command));
+        }
+    }
+}
+
+/// A write that was given to a connector.
+#[derive(Debug)]
+pub struct Writing(oneshot::Receiver<Result<WriteDone, Fault>>);
+
+impl Writing {
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// Why the value was not written.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped the write may still happen; its outcome is then not known.
+    pub async fn done(self) -> Result<WriteDone, Fault> {
+        self.0.await.unwrap_or_else(|_| Err(Fault::down("the connector has ended")))
     }
 }
 

@@ -271,6 +271,7 @@ impl Gateway {
         }
         self.shared.set_own_points(&config.points)?;
         self.shared.forget_arrays();
+        self.shared.rewatch().await;
         #[cfg(feature = "store")]
         self.shared.collect(&config.history).await;
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
@@ -285,8 +286,10 @@ impl Gateway {
     ///
     /// Whatever makes the configuration impossible.
     pub fn check(&self, config: &Config) -> Result<Vec<(Id, Fault)>, ApplyError> {
-        self.check_limits(config)?;
-        let plan = Plan::new(&self.registry, &BTreeMap::new(), config, &mut Seed::new(0))?;
+        let mut config = config.clone();
+        plan::prefer(&mut config);
+        self.check_limits(&config)?;
+        let plan = Plan::new(&self.registry, &BTreeMap::new(), &config, &mut Seed::new(0))?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {

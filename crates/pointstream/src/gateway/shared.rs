@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use pointstream_conn::{Changes, Clock, ConnView, Follower, Handle, NamedTuning, PointDef};
 use pointstream_hub::Hub;
 use pointstream_point::{Cur, EnumDefs, Id, PointKey, PointSpec, Tuning};
-use pointstream_points::{Arrays, Points, Watches};
+use pointstream_points::{Arrays, Points, WatchId, Watches};
 use pointstream_time::Instant;
 use tokio::sync::Notify;
 
@@ -30,6 +30,9 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) points: Points,
     pub(super) watches: Watches,
+    /// The watches of applications with the ids that they name, so that points which come, or come
+    /// again by another configuration, are in them.
+    pub(super) watched_ids: BTreeMap<WatchId, Vec<Id>>,
     pub(crate) conns: BTreeMap<Id, Conn>,
     pub(super) topics: BTreeMap<Id, TopicState>,
     notices: Notices,
@@ -53,7 +56,7 @@ const OWN_SHARD: u32 = 0;
 /// A running connector.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    shard: u32,
+    pub(super) shard: u32,
     pub(crate) config: ConnectorConfig,
     pub(crate) view: ConnView,
     pub(crate) handle: Handle,
@@ -168,6 +171,10 @@ impl Shared {
         &self,
         config: &ConnectorConfig,
     ) -> Result<bool, ApplyError> {
+        // Taken before the lock, so that nobody writes a point before its connector has it.
+        let room = self.lock().conns.get(&config.id).map(|conn| conn.handle.room());
+        let Some(room) = room else { return Ok(false) };
+        let room = room.await;
         let (handle, fresh, retuned, switched, changed) = {
             let mut guard = self.lock();
             let state = &mut *guard;
@@ -198,16 +205,16 @@ impl Shared {
             conn.config = ConnectorConfig { points: Vec::new(), ..config.clone() };
             let changed = switched || named || !fresh.is_empty() || !retuned.is_empty();
             let handle = conn.handle.clone();
-            fresh.iter().for_each(|def| self.adopt(state, def.key));
-            (handle, fresh, retuned, switched, changed)
-        };
-        if !fresh.is_empty() {
             let keys: Vec<_> = fresh.iter().map(|def| def.key).collect();
-            handle.bind(fresh).await;
-            // What is new after the start has its first write now.
-            if self.lock().steady {
-                self.write_first(&keys).await;
+            keys.iter().for_each(|&key| self.adopt(state, key));
+            if !fresh.is_empty() {
+                room.bind(fresh);
             }
+            (handle, keys, retuned, switched, changed)
+        };
+        // What is new after the start has its first write now.
+        if !fresh.is_empty() && self.lock().steady {
+            self.write_first(&fresh).await;
         }
         if !retuned.is_empty() {
             handle.retune(retuned).await;
@@ -284,11 +291,19 @@ impl Shared {
     /// Forgets the priority arrays of points that are no more.
     pub(super) fn forget_arrays(&self) {
         let mut guard = self.lock();
-        let State { arrays, points, .. } = &mut *guard;
+        let State { arrays, points, keeper, kept, .. } = &mut *guard;
+        // One that is switched off keeps what it has until it is switched on again.
+        let writable = |spec: &PointSpec| spec.write.is_some() || spec.more.writable;
         let gone =
-            |id: &&Id| points.find(id.as_str()).is_none_or(|(_, entry)| !entry.spec.is_writable());
+            |id: &&Id| points.find(id.as_str()).is_none_or(|(_, entry)| !writable(&entry.spec));
         let gone: Vec<Id> = arrays.ids().filter(gone).cloned().collect();
-        gone.iter().for_each(|id| arrays.forget(id.as_str()));
+        for id in gone {
+            let levels = arrays.forget(id.as_str());
+            // The store has them still, and gives them back should the point come again.
+            if keeper.keeps() && !levels.is_empty() {
+                kept.insert(id, levels);
+            }
+        }
     }
 
     /// Takes over the enum definitions and tells everyone if they are others.
