@@ -25,10 +25,10 @@
 //! Every request must name a host that is this server's own address or among
 //! [`Options::allowed_hosts`], so that a name which a stranger points at this machine opens nothing;
 //! a request with an `Origin` must come from such a host too, or be among
-//! [`Options::allowed_origins`]: only their pages are sent CORS headers, never with credentials. Writes need
-//! `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz` and
-//! the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource` cannot
-//! send headers, as the query's `access_token`.
+//! [`Options::allowed_origins`], whose pages are sent CORS headers, never with credentials. Writes
+//! need `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz`
+//! and the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource`
+//! cannot send headers, as the query's `access_token`.
 //!
 //! # What a slow or dead client costs
 //!
@@ -45,6 +45,7 @@ mod cors;
 mod direct;
 mod error;
 mod guard;
+mod gzip;
 mod hosts;
 mod io;
 mod metrics;

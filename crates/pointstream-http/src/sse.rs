@@ -3,7 +3,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -11,11 +11,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
-use pointstream_hub::{ErrorCode, Fault, Group, Subscription};
+use pointstream_hub::{ErrorCode, Event, Fault, Group, Subscription};
 use pointstream_time::Seed;
 use tokio::time::{Instant, Sleep};
 
 use crate::clock;
+use crate::gzip::Gzip;
 use crate::state::{App, Connection};
 
 mod group;
@@ -59,9 +60,12 @@ impl Stream {
         self,
         subscription: Subscription,
         connection: Option<Arc<Connection>>,
+        gzip: bool,
     ) -> Feed {
         let opening = opening(self.app.options.retry);
-        self.feed(opening, Some(subscription), connection)
+        let mut feed = self.feed(opening, Some(subscription), connection);
+        feed.gzip = gzip.then(Gzip::new);
+        feed
     }
 
     /// What follows several topics.
@@ -104,7 +108,8 @@ impl Stream {
         let interval = jittered(self.app.options.heartbeat, &mut self.seed);
         let heartbeat = Heartbeat::new(interval, self.app.started);
         let opening = Some(opening.into());
-        Feed { opening, subscription, heartbeat, connection, session: self.session }
+        let session = self.session;
+        Feed { opening, subscription, heartbeat, connection, session, gzip: None }
     }
 }
 
@@ -128,47 +133,69 @@ pub(crate) struct Feed {
     heartbeat: Heartbeat,
     connection: Option<Arc<Connection>>,
     session: Session,
+    gzip: Option<Gzip>,
+}
+
+/// What a feed gives at a time.
+enum Piece {
+    /// What all subscribers of a view are sent alike.
+    Event(Event),
+    /// What this one alone is sent.
+    Own(Bytes),
 }
 
 impl Feed {
-    /// The next piece, none at the end: the opening, an event or a comment.
+    /// The next piece, none at the end: the opening, an event or a comment, packed if the client
+    /// wants that.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let piece = ready!(self.poll_plain(cx));
+        self.heartbeat.on_write();
+        Poll::Ready(match (piece, &mut self.gzip) {
+            (Some(Piece::Event(event)), None) => Some(event.sse().clone()),
+            (Some(Piece::Event(event)), Some(gzip)) => Some(gzip.shared(event.packed())),
+            (Some(Piece::Own(text)), None) => Some(text),
+            (Some(Piece::Own(text)), Some(gzip)) => Some(gzip.own(&text)),
+            (None, None) => None,
+            (None, Some(gzip)) => gzip.end(),
+        })
+    }
+
+    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        let own = |text: String| Poll::Ready(Some(Piece::Own(text.into())));
         if let Some(opening) = self.opening.take() {
-            return self.give(opening);
+            return Poll::Ready(Some(Piece::Own(opening)));
         }
         if self.connection.as_ref().is_some_and(|connection| connection.is_closing()) {
             self.subscription = None;
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
         match subscription.poll_event(cx) {
-            Poll::Ready(Some(Ok(event))) => {
-                let bytes = match event.fault() {
-                    Some(fault) => event_of(fault, self.session).into(),
-                    None => event.sse().clone(),
-                };
-                self.give(bytes)
-            }
+            Poll::Ready(Some(Ok(event))) => match event.fault() {
+                Some(fault) => own(event_of(fault, self.session)),
+                None => Poll::Ready(Some(Piece::Event(event))),
+            },
             Poll::Ready(Some(Err(_))) => {
                 self.subscription = None;
                 let mut text = format!("retry: {}\n\n", RETRY_AFTER_ERROR.as_millis());
                 let removed = Fault::new(ErrorCode::Topic, "The topic was removed.");
                 text.push_str(&event_of(&removed, self.session));
-                self.give(text.into())
+                own(text)
             }
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending if self.heartbeat.poll_due(cx) => self.give(Bytes::from_static(b":\n\n")),
+            Poll::Pending if self.heartbeat.poll_due(cx) => {
+                Poll::Ready(Some(Piece::Own(Bytes::from_static(b":\n\n"))))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
 
-    fn give(&mut self, bytes: Bytes) -> Poll<Option<Bytes>> {
-        self.heartbeat.on_write();
-        Poll::Ready(Some(bytes))
-    }
-
     /// The headers of the stream, besides what every answer carries.
     pub(crate) fn headers(&self) -> HeaderMap {
-        headers_of(self.session)
+        let mut headers = headers_of(self.session);
+        if self.gzip.is_some() {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        headers
     }
 }
 

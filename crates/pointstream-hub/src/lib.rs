@@ -71,6 +71,8 @@ mod items;
 mod json;
 mod limits;
 mod options;
+#[cfg(feature = "gzip")]
+mod packed;
 mod publication;
 mod revision;
 mod ring;
@@ -94,6 +96,8 @@ pub use hub::{Hub, Published, Snapshot, TopicInfo};
 pub use item_path::{ItemIdPath, ItemIdPathError};
 pub use limits::Limits;
 pub use options::{ItemOptions, Mode, TopicKind, TopicOptions, UpdateMode};
+#[cfg(feature = "gzip")]
+pub use packed::Packed;
 pub use publication::{Payload, Publication};
 pub use revision::{Epoch, Revision, RevisionError};
 pub use stats::Stats;

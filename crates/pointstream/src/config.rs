@@ -27,6 +27,8 @@ pub struct Config {
     pub listen: Option<String>,
     /// Host names, besides the listen address itself, under which browsers may come.
     pub allowed_hosts: Vec<String>,
+    /// Origins of other sites whose pages may use this gateway, as `https://app.example`.
+    pub allowed_origins: Vec<String>,
     /// Where the access token of a listener that is not loopback is kept. By default
     /// `pointstream.token` beside the configuration file.
     pub token_file: Option<PathBuf>,

@@ -66,6 +66,7 @@ impl Gateway {
         let addr = addresses.next().ok_or_else(|| address(none()))?;
         let mut options = Options::new(addr, Seed::new(crate::gateway::entropy()));
         options.allowed_hosts.clone_from(&self.config().allowed_hosts);
+        options.allowed_origins.clone_from(&self.config().allowed_origins);
         if let Some(path) = self.token_file(addr) {
             let token = token::read_or_make(&path);
             let token = token.map_err(|source| HttpError::Token { path, source })?;

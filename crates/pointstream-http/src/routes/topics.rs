@@ -123,7 +123,7 @@ pub(super) async fn stream(
     let feed = match subscription {
         Ok(subscription) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
-            stream.follow(subscription, connection)
+            stream.follow(subscription, connection, wants::gzip(&uri, &headers))
         }
         Err(fault) => stream.refuse(&fault),
     };

@@ -91,6 +91,7 @@ impl Reader<'_> {
         let mut config = Config {
             listen: file.listen,
             allowed_hosts: file.allowed_hosts,
+            allowed_origins: file.allowed_origins,
             token_file: Some(self.dir.join(file.token_file.unwrap_or_else(|| TOKEN_FILE.into()))),
             ..Config::default()
         };

@@ -16,6 +16,8 @@ pub(super) struct File {
     pub(super) listen: Option<String>,
     #[serde(default)]
     pub(super) allowed_hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) allowed_origins: Vec<String>,
     pub(super) token_file: Option<PathBuf>,
     #[serde(default)]
     pub(super) tuning: BTreeMap<Spanned<Id>, TuningTable>,
