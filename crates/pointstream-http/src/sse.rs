@@ -57,12 +57,12 @@ impl Stream {
 
     /// What follows `subscription` for as long as the client takes it.
     pub(crate) fn follow(
-        self,
+        mut self,
         subscription: Subscription,
         connection: Option<Arc<Connection>>,
         gzip: bool,
     ) -> Feed {
-        let opening = opening(self.app.options.retry);
+        let opening = opening(self.retry());
         let mut feed = self.feed(opening, Some(subscription), connection);
         feed.gzip = gzip.then(Gzip::new);
         feed
@@ -74,12 +74,19 @@ impl Stream {
         group: Group,
         connection: Option<Arc<Connection>>,
     ) -> GroupFeed {
-        let mut text = opening(self.app.options.retry);
+        let mut text = opening(self.retry());
         text.push_str(&format!("event: stream\ndata: {{\"session\":\"{}\"}}\n\n", self.session));
         let interval = jittered(self.app.options.heartbeat, &mut self.seed);
         let heartbeat = Heartbeat::new(interval, self.app.started);
         let (opening, group) = (Some(text.into()), Some(group));
         GroupFeed { opening, group, heartbeat, connection, session: self.session, app: self.app }
+    }
+
+    /// How long the client is to wait before it comes back: half as long to half as long again as
+    /// configured, so that a thousand that were cut at once do not come back at once.
+    fn retry(&mut self) -> Duration {
+        let retry = self.app.options.retry;
+        retry / 2 + self.seed.below(retry)
     }
 
     /// Its name.

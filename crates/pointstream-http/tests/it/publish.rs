@@ -167,3 +167,33 @@ async fn a_batch_tells_of_each_publication_what_became_of_it() {
     send(&gateway, "GET /publish/v1/topics", "", "").await.expect_error(405);
     gateway.stop().await;
 }
+
+/// Section 11.11: what is large, deep or odd.
+#[tokio::test]
+async fn numbers_keys_and_depths_survive_or_are_refused() {
+    let gateway = gateway().await;
+    let odd = r#"{"a":1e400,"b":-0,"c":9007199254740993,"d":12345678901234567890.123,"__proto__":{"x":1},"e":"\ud83d\ude00"}"#;
+    assert_eq!(post(&gateway, "open", JSON, odd).await.status, 204);
+    let mut stream = gateway.subscribe("/v1/topics/open", "").await;
+    assert_eq!(stream.event().await.data, odd, "numbers keep their digits");
+    for depth in [129, 100_000] {
+        let deep = "[".repeat(depth) + &"]".repeat(depth);
+        post(&gateway, "open", JSON, &deep).await.expect_error(400);
+    }
+    let deep = "[".repeat(128) + &"]".repeat(128);
+    assert_eq!(post(&gateway, "open", JSON, &deep).await.status, 204);
+    for bad in ["[\"\u{7}\"]", r#"["\ud800"]"#, "[01]", "[1.]", "[+1]", "nan", "[1,]"] {
+        post(&gateway, "open", JSON, bad).await.expect_error(400);
+    }
+    let keys: Vec<String> = (0..60_000).map(|n| format!("\"k{n}\":{n}")).collect();
+    let many = format!("{{{}}}", keys.join(","));
+    assert_eq!(post(&gateway, "open", JSON, &many).await.status, 204);
+    let one = many.replace("\"k30000\":30000", "\"k30000\":1");
+    assert_eq!(post(&gateway, "open", JSON, &one).await.status, 204);
+    let mut last = stream.event().await;
+    while last.name != "patch" {
+        last = stream.event().await;
+    }
+    assert_eq!(last.data, r#"[{"op":"replace","path":"/k30000","value":1}]"#);
+    gateway.stop().await;
+}
