@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /v1/topics` | the topics |
 //! | `GET /v1/topics/{id}` | a topic as Server-Sent Events: `data`, then `patch` |
+//! | `GET /{url}` | the topic whose source has this URL, or that this URL is of, as a stream |
 //! | `GET /v1/topics/{id}/snapshot` | a topic's document, with an `ETag` |
 //! | `GET /v1/stream?topic=A&topic=B` | several topics as one stream |
 //! | `PATCH /v1/stream/{session}` | changes the topics of such a stream: `{"add": […], "remove": […]}` |
@@ -44,8 +45,10 @@ mod console;
 mod cors;
 mod direct;
 mod error;
+mod functions;
 mod guard;
 mod gzip;
+mod his;
 mod hosts;
 mod io;
 mod metrics;
@@ -56,14 +59,17 @@ mod server;
 mod sse;
 mod state;
 mod time;
+mod trace;
 mod wants;
 
 pub use admin::{
-    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
-    PointsQuery, QueryError, TopicsOnly, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
+    QueryError, TopicsOnly, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
+pub use functions::{ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;

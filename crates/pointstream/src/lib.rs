@@ -26,6 +26,8 @@ pub use pointstream_iotmp as iotmp;
 pub use pointstream_modbus as modbus;
 #[cfg(feature = "mqtt")]
 pub use pointstream_mqtt as mqtt;
+#[cfg(feature = "iotmp")]
+pub use pointstream_net as net;
 #[cfg(feature = "tokio")]
 pub use pointstream_points as points;
 
@@ -33,7 +35,9 @@ pub use pointstream_points as points;
 pub use pointstream_store as store;
 
 #[cfg(feature = "tokio")]
-pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
+pub use config::{
+    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, TopicConfig, WatchMode,
+};
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
 #[cfg(feature = "http")]

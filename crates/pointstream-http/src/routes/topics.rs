@@ -115,15 +115,26 @@ pub(super) async fn stream(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    let stream = Stream::new(Arc::clone(&app));
     let subscription = match super::id(path) {
         Ok(id) => subscribe(&app, &id, &uri, &headers),
         Err(_) => Err(refusal(&Error::UnknownTopic)),
     };
+    answer(&app, subscription, &uri, &headers, &extensions)
+}
+
+/// The stream of a subscription, or of the reason why there is none.
+pub(super) fn answer(
+    app: &Arc<App>,
+    subscription: Result<Subscription, Fault>,
+    uri: &Uri,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Response {
+    let stream = Stream::new(Arc::clone(app));
     let feed = match subscription {
         Ok(subscription) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
-            stream.follow(subscription, connection, wants::gzip(&uri, &headers))
+            stream.follow(subscription, connection, wants::gzip(uri, headers))
         }
         Err(fault) => stream.refuse(&fault),
     };

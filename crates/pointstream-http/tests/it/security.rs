@@ -210,7 +210,8 @@ async fn with_a_token_nothing_but_the_page_and_the_health_is_open() {
 async fn bind(addr: &str, token: Option<Token>) -> Result<Server, BindError> {
     let mut options = Options::new(addr.parse().unwrap(), Seed::new(0));
     options.token = token;
-    Server::bind(Hub::new(Limits::default(), Seed::new(0)), Arc::new(Plant), options).await
+    Server::bind(Hub::new(Limits::default(), Seed::new(0)), Arc::new(Plant::default()), options)
+        .await
 }
 
 #[tokio::test]

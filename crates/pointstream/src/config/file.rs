@@ -96,6 +96,10 @@ impl Reader<'_> {
             ..Config::default()
         };
         config.store = file.store.map(|path| self.dir.join(path));
+        config.history.keep_days = file.history.keep_days;
+        if let Some(bytes) = file.history.bytes_max {
+            config.history.bytes_max = bytes;
+        }
         config.steady_time = file.steady_time;
         config.enums = Arc::new(self.enums(file.enums));
         let tunings = file.tuning.into_iter();

@@ -22,6 +22,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) tuning: BTreeMap<Spanned<Id>, TuningTable>,
     pub(super) store: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) history: HistoryTable,
     #[serde(default, deserialize_with = "some_duration")]
     pub(super) steady_time: Option<Duration>,
     #[serde(default)]
@@ -32,6 +34,13 @@ pub(super) struct File {
     pub(super) connector: Vec<Spanned<ConnectorTable>>,
     #[serde(default)]
     pub(super) topic: Vec<Spanned<TopicTable>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryTable {
+    pub(super) keep_days: Option<u32>,
+    pub(super) bytes_max: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
