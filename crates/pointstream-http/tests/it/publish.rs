@@ -197,3 +197,24 @@ async fn numbers_keys_and_depths_survive_or_are_refused() {
     assert_eq!(last.data, r#"[{"op":"replace","path":"/k30000","value":1}]"#);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_topic_takes_so_many_publications_a_minute() {
+    let gateway = gateway().await;
+    let mut options = TopicOptions::text();
+    (options.open, options.per_minute_max) = (true, Some(2));
+    gateway.hub.create("slow", options).unwrap();
+    let left = |answer: &Answer| answer.header("x-ratelimit-remaining-minute").unwrap().to_owned();
+    let answer = post(&gateway, "slow", JSON, "1").await;
+    assert_eq!((answer.status, left(&answer)), (204, "1".to_owned()));
+    assert_eq!(answer.header("x-ratelimit-minute"), Some("2"));
+    assert_eq!(answer.header("x-ratelimit-limit-minute"), Some("2"));
+    assert_eq!(left(&post(&gateway, "slow", JSON, "{").await), "0", "what is refused counts");
+    let answer = post(&gateway, "slow", JSON, "2").await;
+    assert_eq!((answer.status, left(&answer)), (429, "0".to_owned()));
+    assert_eq!(answer.text(), r#"{"message":"API rate limit exceeded"}"#);
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=31).contains(&wait), "{wait}");
+    assert_eq!(post(&gateway, "open", JSON, "1").await.header("x-ratelimit-minute"), None);
+    gateway.stop().await;
+}
