@@ -44,8 +44,11 @@ pub(crate) fn open(app: &Arc<App>, bytes: &[u8], connection: &Arc<Connection>) -
     guard::check(app, &head.uri, &head.headers, local).ok()?;
     let subscription = topics::subscribe(app, id, &head.uri, &head.headers).ok()?;
     let gzip = wants::gzip(&head.uri, &head.headers);
-    let feed =
-        Stream::new(Arc::clone(app)).follow(subscription, Some(Arc::clone(connection)), gzip);
+    let feed = Stream::new(Arc::clone(app)).padded(wants::pad(&head.uri, &head.headers)).follow(
+        subscription,
+        Some(Arc::clone(connection)),
+        gzip,
+    );
     let mut headers = feed.headers();
     guard::seal(app, StatusCode::OK, &head.headers, &mut headers);
     headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
