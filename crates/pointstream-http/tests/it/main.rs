@@ -17,3 +17,4 @@ mod security;
 mod sse;
 mod support;
 mod views;
+mod ws;
