@@ -1,4 +1,5 @@
 mod connectors;
+pub(crate) mod group;
 mod history;
 mod points;
 mod publish;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, patch, post};
 use http::{StatusCode, Uri};
 use pointstream_hub::Hub;
 
@@ -36,6 +37,8 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/topic/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/latest/topics/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
+        .route("/v1/stream", get(group::stream))
+        .route("/v1/stream/{session}", patch(group::change))
         .route("/publish/v1/topics", any(publish::batch))
         .route("/publish/v1/topics/{id}", any(publish::topic))
         .route("/publish/v1/topics/{id}/items/{item}", any(publish::item))
