@@ -101,7 +101,9 @@ fn accept_key(headers: &HeaderMap) -> Option<String> {
     {
         return None;
     }
-    pointstream_net::ws::accept_key(text(&header::SEC_WEBSOCKET_KEY)?)
+    // Sixteen bytes in base64.
+    let key = text(&header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24)?;
+    Some(pointstream_net::ws::accept_key(key.as_bytes()))
 }
 
 /// Whether a byte of a path stands for itself alone.

@@ -171,12 +171,6 @@ fn check(head: &[u8], options: &WsAccept) -> Result<Option<(usize, String)>, Acc
     Ok(Some((end, answer)))
 }
 
-/// What a server answers to a client's `Sec-WebSocket-Key` (RFC 6455 section 4.2.2), for a handshake that
-/// is done elsewhere; none if the key is not one.
-pub fn accept_key(key: &str) -> Option<String> {
-    (key.len() == KEY_LEN).then(|| derive_accept_key(key.as_bytes()))
-}
-
 fn has_token(list: &str, token: &str) -> bool {
     list.split(',').any(|item| item.trim().eq_ignore_ascii_case(token))
 }
