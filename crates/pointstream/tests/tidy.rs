@@ -39,7 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-conn", &["point", "time"]),
     ("pointstream-hub", &["patch", "time"]),
     ("pointstream-store", &["point"]),
-    ("pointstream-http", &["hub", "point", "time"]),
+    ("pointstream-http", &["hub", "net", "point", "time"]),
     ("pointstream-iotmp", &["net", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-mqtt", &["conn", "net", "point", "time"]),
