@@ -17,6 +17,7 @@ use crate::config::{Config, ConnectorConfig};
 mod keeper;
 mod levels;
 mod plan;
+mod publish;
 mod row;
 mod shared;
 mod time;
@@ -48,6 +49,7 @@ pub struct Gateway {
     services: JoinSet<()>,
     /// The work of the store, which ends by itself with the last who keeps anything in it.
     storing: JoinSet<()>,
+    publishing: publish::Publishing,
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
@@ -120,6 +122,14 @@ pub enum ApplyError {
         #[source]
         error: FilterError,
     },
+    /// What is to be published cannot be.
+    #[error("publisher {id}: {error}")]
+    Publish {
+        /// The publisher.
+        id: Id,
+        /// Why.
+        error: String,
+    },
     /// The store cannot be opened.
     #[error("{0}")]
     Store(String),
@@ -168,6 +178,7 @@ impl Gateway {
             connectors: JoinSet::new(),
             services,
             storing: JoinSet::new(),
+            publishing: publish::Publishing::default(),
             clock,
             #[cfg(feature = "store")]
             store: None,
@@ -204,6 +215,7 @@ impl Gateway {
         // What runs is compared, not what was wanted last: that may have been applied in part.
         let running = self.shared.running();
         let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
+        let publishers = self.publishing.plan(&config.publish)?;
         while let Some(ended) = self.connectors.try_join_next() {
             on_ended(ended);
         }
@@ -244,6 +256,8 @@ impl Gateway {
         self.shared.set_own_points(&config.points)?;
         self.shared.forget_arrays();
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        let seed = self.seed.next_u64();
+        self.publishing.apply(publishers, &self.shared.hub, seed).await;
         self.config = config;
         Ok(applied)
     }
@@ -257,6 +271,7 @@ impl Gateway {
     pub fn check(&self, config: &Config) -> Result<Vec<(Id, Fault)>, ApplyError> {
         self.check_limits(config)?;
         let plan = Plan::new(&self.registry, &BTreeMap::new(), config, &mut Seed::new(0))?;
+        publish::Publishing::default().plan(&config.publish)?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {
@@ -288,6 +303,7 @@ impl Gateway {
     /// second however many there are and whatever they do.
     pub async fn shutdown(mut self) {
         self.services.abort_all();
+        self.publishing.end().await;
         self.shared.close();
         while let Some(ended) = self.connectors.join_next().await {
             on_ended(ended);

@@ -33,7 +33,9 @@ pub use pointstream_points as points;
 pub use pointstream_store as store;
 
 #[cfg(feature = "tokio")]
-pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
+pub use config::{
+    Config, ConfigFile, ConnectorConfig, Problem, Problems, PublishConfig, TopicConfig, WatchMode,
+};
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
 #[cfg(feature = "http")]
