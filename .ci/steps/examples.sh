@@ -7,6 +7,34 @@ gateway=$EXAMPLES/gateway
 out=$CI_WORK/examples.out
 err=$CI_WORK/examples.err
 
+# Converts, one by one and in lines; a bad line does not end the rest.
+convert=$EXAMPLES/convert
+[ "$("$convert" '°C => °F' 100)" = 212°F ] || fail "100 °C are not 212 °F"
+[ "$("$convert" '* 0.1' 215 --unit °C)" = 21.5°C ] || fail "--unit does not count"
+[ "$("$convert" -10 17)" = 7 ] || fail "an expression may begin with a minus sign"
+if "$convert" '/ 0' 1 2>"$err"; then fail "a division by zero was taken"; fi
+grep -q 'column 3' "$err" || fail "no column is named"
+cat >"$CI_WORK/lines.in" <<'END'
+{"convert":"°F => °C","in":{"_kind":"number","val":32,"unit":"°F"}}
+{"convert":"?: NA","in":null}
+{"convert":"toStr()","in":null}
+no JSON
+{"convert":"* x","in":1}
+{"convert":"+ 1","in":"a"}
+{"convert":"enumStrToNumber(self,false)","in":"z","enum":"x, y, z"}
+END
+cat >"$CI_WORK/lines.want" <<'END'
+{"out":{"_kind":"number","unit":"°C","val":0}}
+{"out":{"_kind":"na"}}
+{"out":"null"}
+{"err":"expected ident at line 1 column 2"}
+{"err":"column 3: expected a number, not \"x\""}
+{"err":"+ 1.0 takes a Number, not a Str"}
+{"out":2}
+END
+"$convert" --lines <"$CI_WORK/lines.in" >"$out"
+run diff "$CI_WORK/lines.want" "$out"
+
 run timeout --foreground 30 "$EXAMPLES/custom_driver" | tee "$out"
 [ "$(grep -c table.die "$out")" -ge 1 ] || fail "custom_driver shows no die"
 
@@ -109,6 +137,77 @@ with urllib.request.urlopen(sys.argv[1] + "v1/topics/plant", timeout=10) as stre
 END
 refused "${url:7:-1}" --listen "${url:7:-1}"
 run .ci/gateway stop "$CI_WORK/gateway"
+
+# The hub prints what to try, and what it prints works: the example of the original, byte for byte.
+run timeout --foreground 10 "$EXAMPLES/hub" --help | grep -q -- --topic || fail "hub --help names no options"
+code=0
+timeout --foreground 10 "$EXAMPLES/hub" --listen 0.0.0.0:0 2>"$err" || code=$?
+cat "$err"
+[ "$code" -eq 1 ] && grep -q "not a loopback address" "$err" || fail "hub listens for strangers"
+# What one hub lists is what another one polls.
+"$EXAMPLES/hub" --listen 127.0.0.1:0 --topic source >"$CI_WORK/source.out" 2>&1 &
+source=$!
+for _ in $(seq 100); do grep -q "^curl.*source" "$CI_WORK/source.out" && break || sleep 0.1; done
+polled=$(sed -n 's/^The hub listens on \(http:[^ ]*\) .*/\1/p' "$CI_WORK/source.out")
+"$EXAMPLES/hub" --listen 127.0.0.1:0 --topic demo --topic quotes:item:.Symbol:merge \
+    --poll "polled=${polled}v1/topics,500" >"$out" 2>"$err" &
+hub=$!
+for _ in $(seq 100); do grep -q "^curl.*quotes" "$out" && break || sleep 0.1; done
+cat "$out"
+python3 - "$out" <<'END'
+import json, re, subprocess, sys
+
+text = open(sys.argv[1]).read()
+subscribes = re.findall(r'^curl -N .*$', text, re.M)
+publishes = re.findall(r"^curl -v .*?'$", text, re.M | re.S)
+assert len(subscribes) == 3 and len(publishes) == 4, text
+polled = subscribes.pop(0)
+assert "/polled" in polled, polled
+
+
+def publish(command):
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=10)
+    assert "< HTTP/1.1 204" in done.stderr, done.stderr
+
+
+def events(stream, count):
+    found, event = [], {}
+    while len(found) < count:
+        line = stream.readline().rstrip("\n")
+        if line == "" and "data" in event:
+            found.append((event["event"], event["data"]))
+            event = {}
+        elif not line.startswith(":"):
+            key, _, value = line.partition(": ")
+            event[key] = value
+    return found
+
+
+for at, subscribe in enumerate(subscribes):
+    first, second = publishes[2 * at : 2 * at + 2]
+    publish(first)
+    stream = subprocess.Popen(["sh", "-c", "exec " + subscribe], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    document = events(stream.stdout, 1)
+    publish(second)
+    patch = events(stream.stdout, 1)
+    stream.terminate()
+    print(document, patch)
+    assert document[0][0] == "data" and patch[0][0] == "patch"
+    operations = json.loads(patch[0][1])
+    prefix = ["/pairs", ""][at]
+    paths = [f"{prefix}/{row}/{name}" for row in (0, 1) for name in ("Bid", "Mid", "Ask")]
+    values = ["0.74710", "0.74712", "0.74716", "0.74708", "0.74714", "0.74718"]
+    expected = ",".join(f'{{"op":"replace","path":"{path}","value":{value}}}' for path, value in zip(paths, values))
+    assert patch[0][1] == f"[{expected}]", patch
+stream = subprocess.Popen(["sh", "-c", "exec " + polled], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+kind, topics = events(stream.stdout, 1)[0]
+stream.terminate()
+assert kind == "data" and json.loads(topics)[0]["id"] == "source", topics
+print("the curl lines of the hub work")
+END
+kill -INT $hub $source
+wait $hub || fail "hub: Ctrl-C: it ended with $?"
+wait $source || fail "hub: Ctrl-C: it ended with $?"
 
 # Ctrl-C ends it with 0 within 2 seconds.
 "$gateway" --listen 127.0.0.1:0 >"$out" 2>"$err" &

@@ -109,6 +109,7 @@ async fn reload(gateway: &mut Gateway, source: &mut Source, simulator: &Simulato
     let (listen, old) = (config.listen().to_owned(), gateway.config());
     if listen != old.listen()
         || config.allowed_hosts != old.allowed_hosts
+        || config.allowed_origins != old.allowed_origins
         || config.token_file != old.token_file
     {
         let text = "The listen address, allowed hosts and token file change at the next start.";

@@ -98,6 +98,50 @@ pub enum Action {
     Learn(Option<LearnPath>),
 }
 
+impl Action {
+    /// The name of the driver's method.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Close => "close",
+            Self::Ping => "ping",
+            Self::Bind(_) => "bind",
+            Self::Unbind(_) => "unbind",
+            Self::Plan(..) => "plan",
+            Self::Read(..) => "read",
+            Self::Poll => "poll",
+            Self::Write(_) => "write",
+            Self::Watch(_) => "watch",
+            Self::Unwatch(_) => "unwatch",
+            Self::Learn(_) => "learn",
+        }
+    }
+}
+
+impl core::fmt::Display for Action {
+    /// What is done, for a trace.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Open | Self::Close | Self::Ping | Self::Learn(None) => f.write_str(self.name()),
+            Self::Bind(points) => write!(f, "bind {} points", points.len()),
+            Self::Unbind(points) => write!(f, "unbind {} points", points.len()),
+            Self::Plan(points, _) => write!(f, "plan {} points", points.len()),
+            Self::Read(requests, plan_for) => {
+                let points: usize = requests.iter().map(|request| request.points.len()).sum();
+                match plan_for {
+                    PlanFor::Quick => write!(f, "read {points} points out of turn"),
+                    PlanFor::Bucket(at) => write!(f, "read {points} points of bucket {at}"),
+                }
+            }
+            Self::Poll => f.write_str("poll manual"),
+            Self::Write(writes) => write!(f, "write {} points", writes.len()),
+            Self::Watch(points) => write!(f, "watch {} points", points.len()),
+            Self::Unwatch(points) => write!(f, "unwatch {} points", points.len()),
+            Self::Learn(Some(at)) => write!(f, "learn at {at}"),
+        }
+    }
+}
+
 /// Whose plan it is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]

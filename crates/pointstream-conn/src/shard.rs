@@ -34,6 +34,9 @@ pub(crate) struct Shard {
     len: usize,
     watched: usize,
     writing: writing::Writing,
+    /// How often a point was looked at for what stands above it.
+    #[cfg(test)]
+    shows: u64,
 }
 
 /// One point. Small, since there may be a million: what few points have is in `more`.
@@ -68,6 +71,11 @@ const NONE: u32 = u32::MAX;
 impl Shard {
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shows(&self) -> u64 {
+        self.shows
     }
 
     pub(crate) fn watched(&self) -> usize {
@@ -267,6 +275,11 @@ impl Shard {
     /// The group of a point.
     pub(crate) fn group_index(&self, key: PointKey) -> Option<usize> {
         self.slot(key).map(|slot| slot.group as usize)
+    }
+
+    /// Why a point has no current value, if its last reading says so.
+    pub(crate) fn fault(&self, key: PointKey) -> Option<Fault> {
+        self.slot(key).and_then(|slot| slot.cur.fault())
     }
 
     /// When the last reading of a point arrived.

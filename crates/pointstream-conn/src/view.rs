@@ -150,6 +150,9 @@ pub enum WriteDone {
     Taken,
     /// It waits for the least time between two writes; the newest value that waits is written then.
     Waiting,
+    /// A later value came into effect before the device saw this one, which it does not need any
+    /// more.
+    Superseded,
     /// It was the value that a point has at start, and the tuning does not want it written.
     Skipped,
 }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use pointstream_point::{
@@ -7,6 +8,9 @@ use pointstream_point::{
     RangeError, Status, Tags, Unit, Value,
 };
 use serde::{Serialize, Serializer};
+
+use crate::functions::{ConnAct, ConnError, TraceFeed};
+use crate::his::{HisAnswer, HisQuery, HisReadError};
 
 /// What the routes for points and connectors ask for: the seam between HTTP and whoever owns them.
 ///
@@ -49,8 +53,89 @@ pub trait Admin: Send + Sync + 'static {
         Box::pin(async { Err(ConnError::Failed(Fault::unsupported("learning"))) })
     }
 
+    /// What a connector knows about itself, a fact a line. Answers also while its device hangs.
+    fn details(&self, connector: &str) -> Option<String> {
+        let _ = connector;
+        None
+    }
+
+    /// What is known about a point, a fact a line.
+    fn point_details(&self, point: &str) -> Option<String> {
+        let _ = point;
+        None
+    }
+
+    /// The trace of a connector.
+    fn trace(&self, connector: &str) -> Option<Arc<dyn TraceFeed>> {
+        let _ = connector;
+        None
+    }
+
+    /// The ids of the points of a connector.
+    fn points_of(&self, connector: &str) -> Option<Vec<Id>> {
+        let _ = connector;
+        None
+    }
+
+    /// Has a connector do something; what comes of it is shown by its state and status.
+    fn act<'a>(&'a self, connector: &'a str, act: ConnAct) -> BoxFuture<'a, Result<(), ConnError>> {
+        let _ = (connector, act);
+        Box::pin(async { Err(ConnError::UnknownConnector) })
+    }
+
+    /// Reads the current value of a point, out of turn, and waits for it.
+    ///
+    /// *Cancel safety*: a client that goes away drops the future; the point is read all the same.
+    fn sync_cur<'a>(&'a self, point: &'a str) -> BoxFuture<'a, Result<(), ConnError>> {
+        let _ = point;
+        Box::pin(async { Err(ConnError::UnknownPoint) })
+    }
+
+    /// Past values of a point.
+    fn his_read<'a>(
+        &'a self,
+        point: &'a str,
+        query: HisQuery,
+    ) -> BoxFuture<'a, Result<HisAnswer, HisReadError>> {
+        let _ = (point, query);
+        Box::pin(async { Err(HisReadError::NoStore) })
+    }
+
     /// Appends metrics in the text format of Prometheus, each line ended.
     fn metrics(&self, out: &mut String);
+}
+
+/// A server of topics alone: it has no points and no connectors.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it has nothing and never will")]
+pub struct TopicsOnly;
+
+impl Admin for TopicsOnly {
+    fn points(&self, _: &PointsQuery) -> Result<PointsPage, QueryError> {
+        Ok(PointsPage::default())
+    }
+
+    fn point(&self, _: &str) -> Option<PointView> {
+        None
+    }
+
+    fn write<'a>(
+        &'a self,
+        _: &'a str,
+        _: LevelWrite,
+    ) -> BoxFuture<'a, Result<WriteOutcome, WriteError>> {
+        Box::pin(std::future::ready(Err(WriteError::UnknownPoint)))
+    }
+
+    fn levels(&self, _: &str) -> Option<LevelsView> {
+        None
+    }
+
+    fn connectors(&self) -> Vec<ConnectorView> {
+        Vec::new()
+    }
+
+    fn metrics(&self, _: &mut String) {}
 }
 
 /// A future behind a pointer, for a trait that is used as an object.
@@ -334,21 +419,6 @@ impl WriteOutcome {
         self.waits = true;
         self
     }
-}
-
-/// Why a connector did not do what was asked of it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnError {
-    /// There is no such connector.
-    #[error("there is no such connector")]
-    UnknownConnector,
-    /// The connector or the device failed.
-    #[error("{0}")]
-    Failed(Fault),
-    /// Neither an answer nor a failure came in time.
-    #[error("the device did not answer in time")]
-    TimedOut,
 }
 
 /// Why a value was not written.

@@ -24,6 +24,7 @@ use crate::guard;
 use crate::routes::topics;
 use crate::sse::{Feed, Stream};
 use crate::state::{App, Connection};
+use crate::wants;
 
 /// A subscription that is served here.
 pub(crate) struct Direct {
@@ -42,9 +43,11 @@ pub(crate) fn open(app: &Arc<App>, bytes: &[u8], connection: &Arc<Connection>) -
     let local: SocketAddr = connection.local;
     guard::check(app, &head.uri, &head.headers, local).ok()?;
     let subscription = topics::subscribe(app, id, &head.uri, &head.headers).ok()?;
-    let feed = Stream::new(Arc::clone(app)).follow(subscription, Some(Arc::clone(connection)));
+    let gzip = wants::gzip(&head.uri, &head.headers);
+    let feed =
+        Stream::new(Arc::clone(app)).follow(subscription, Some(Arc::clone(connection)), gzip);
     let mut headers = feed.headers();
-    guard::seal(app, StatusCode::OK, &mut headers);
+    guard::seal(app, StatusCode::OK, &head.headers, &mut headers);
     headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     if let Ok(date) = HeaderValue::from_str(&clock::http_date()) {
         headers.insert(header::DATE, date);

@@ -22,10 +22,11 @@
 //!
 //! Every request must name a host that is this server's own address or among
 //! [`Options::allowed_hosts`], so that a name which a stranger points at this machine opens nothing;
-//! a request with an `Origin` must come from such a host too. No CORS headers are sent. Writes need
-//! `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz` and
-//! the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource` cannot
-//! send headers, as the query's `access_token`.
+//! a request with an `Origin` must come from such a host too, or be among
+//! [`Options::allowed_origins`], whose pages are sent CORS headers, never with credentials. Writes
+//! need `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz`
+//! and the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource`
+//! cannot send headers, as the query's `access_token`.
 //!
 //! # What a slow or dead client costs
 //!
@@ -38,9 +39,13 @@ mod admin;
 mod body;
 mod clock;
 mod console;
+mod cors;
 mod direct;
 mod error;
+mod functions;
 mod guard;
+mod gzip;
+mod his;
 mod hosts;
 mod io;
 mod metrics;
@@ -51,13 +56,17 @@ mod server;
 mod sse;
 mod state;
 mod time;
+mod trace;
+mod wants;
 
 pub use admin::{
-    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
-    PointsQuery, QueryError, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
+    QueryError, TopicsOnly, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
+pub use functions::{ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;

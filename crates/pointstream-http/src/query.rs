@@ -17,6 +17,31 @@ impl Query {
     }
 }
 
+/// The first value of a parameter, as it stands in the query.
+pub(crate) fn raw<'a>(uri: &'a Uri, name: &str) -> Option<&'a str> {
+    let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut named = pairs.filter(|(other, _)| decode(other).eq_ignore_ascii_case(name));
+    named.next().map(|(_, value)| value)
+}
+
+/// A part of a query without its escapes. Percent signs that begin none stay as they are.
+pub(crate) fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    while let Some(&byte) = bytes.get(at) {
+        let escaped =
+            match (byte, bytes.get(at + 1).and_then(digit), bytes.get(at + 2).and_then(digit)) {
+                (b'%', Some(high), Some(low)) => u8::try_from(high << 4 | low).ok(),
+                _ => None,
+            };
+        out.push(escaped.unwrap_or(if byte == b'+' { b' ' } else { byte }));
+        at += if escaped.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends `text` to a query, with everything escaped but what never has a meaning there.
 pub(crate) fn encode(text: &str, out: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -43,6 +68,19 @@ mod tests {
         assert_eq!(query.get("b"), Some(""));
         assert_eq!(query.get("c"), None);
         assert_eq!(Query::of(&"/p".parse().unwrap()).get("a"), None);
+    }
+
+    #[test]
+    fn a_raw_value_is_decoded_as_the_others_are() {
+        let uri: Uri = "/p?b=x&%61=1+%C3%A9%&a=%2&c=%zz%+".parse().unwrap();
+        let query = Query::of(&uri);
+        for name in ["a", "B", "c"] {
+            let decoded = raw(&uri, name).map(decode);
+            assert_eq!(decoded.as_deref(), query.get(name), "{name}");
+        }
+        assert_eq!(raw(&uri, "d"), None);
+        assert_eq!(decode("%2"), "%2");
+        assert_eq!(decode("%"), "%");
     }
 
     #[test]

@@ -1,4 +1,5 @@
 mod connectors;
+mod history;
 mod points;
 mod publish;
 mod service;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use http::{StatusCode, Uri};
 use pointstream_hub::Hub;
 
@@ -30,7 +31,9 @@ pub fn router(hub: Hub, admin: Arc<dyn Admin>, options: Options) -> Router {
 pub(crate) fn of(app: Arc<App>) -> Router {
     let mut router = Router::new()
         .route("/v1/topics", get(topics::list))
-        .route("/v1/topics/{id}", get(topics::stream))
+        .route("/v1/topics/{id}", get(topics::stream).fallback(topics::not_get))
+        .route("/v1/topic/{id}", get(topics::stream).fallback(topics::not_get))
+        .route("/latest/topics/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
         .route("/publish/v1/topics", any(publish::batch))
         .route("/publish/v1/topics/{id}", any(publish::topic))
@@ -40,6 +43,13 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/points/{id}/write", get(points::levels).post(points::write))
         .route("/v1/connectors", get(service::connectors))
         .route("/v1/connectors/{id}/learn", get(connectors::learn))
+        .route("/v1/connectors/{id}/details", get(connectors::details))
+        .route("/v1/connectors/{id}/points", get(connectors::points))
+        .route("/v1/connectors/{id}/trace", get(connectors::trace).post(connectors::set_trace))
+        .route("/v1/connectors/{id}/{act}", post(connectors::act))
+        .route("/v1/points/{id}/details", get(points::details))
+        .route("/v1/points/{id}/his", get(history::read))
+        .route("/v1/points/{id}/sync", post(points::sync))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics));
     for file in app.options.files {

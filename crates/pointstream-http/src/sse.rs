@@ -2,7 +2,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,11 +10,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
-use pointstream_hub::{ErrorCode, Fault, Subscription};
+use pointstream_hub::{ErrorCode, Event, Fault, Subscription};
 use pointstream_time::Seed;
 use tokio::time::{Instant, Sleep};
 
 use crate::clock;
+use crate::gzip::Gzip;
 use crate::state::{App, Connection};
 
 /// An event stream that was asked for, before it is known what it will say.
@@ -34,15 +35,6 @@ impl fmt::Display for Session {
     }
 }
 
-/// Why a stream has nothing more to say (section 5.3 of the hub's specification).
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum StreamError {
-    BadAccept,
-    UnknownTopic,
-    SubscribersMax,
-    TopicRemoved,
-}
-
 impl Stream {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let mut seed = app.split_seed();
@@ -55,16 +47,24 @@ impl Stream {
         self,
         subscription: Subscription,
         connection: Option<Arc<Connection>>,
+        gzip: bool,
     ) -> Feed {
         let opening = opening(self.app.options.retry);
-        self.feed(opening, Some(subscription), connection)
+        let mut feed = self.feed(opening, Some(subscription), connection);
+        feed.gzip = gzip.then(Gzip::new);
+        feed
     }
 
     /// What says why there is nothing to follow.
-    pub(crate) fn refuse(self, error: StreamError) -> Feed {
+    pub(crate) fn refuse(self, fault: &Fault) -> Feed {
         let mut text = opening(RETRY_AFTER_ERROR);
-        text.push_str(&error.event(self.session));
+        text.push_str(&event_of(fault, self.session));
         self.feed(text, None, None)
+    }
+
+    /// A fault as JSON.
+    pub(crate) fn json(&self, fault: &Fault) -> String {
+        json_of(fault, self.session)
     }
 
     fn feed(
@@ -76,44 +76,19 @@ impl Stream {
         let interval = jittered(self.app.options.heartbeat, &mut self.seed);
         let heartbeat = Heartbeat::new(interval, self.app.started);
         let opening = Some(opening.into());
-        Feed { opening, subscription, heartbeat, connection, session: self.session }
+        let session = self.session;
+        Feed { opening, subscription, heartbeat, connection, session, gzip: None }
     }
 }
 
-impl StreamError {
-    const fn code(self) -> ErrorCode {
-        match self {
-            Self::BadAccept => ErrorCode::BadRequest,
-            Self::SubscribersMax => ErrorCode::ConnectionLimit,
-            Self::UnknownTopic => ErrorCode::TopicNotFound,
-            Self::TopicRemoved => ErrorCode::Topic,
-        }
-    }
-
-    const fn message(self) -> &'static str {
-        match self {
-            Self::BadAccept => {
-                "This topic is sent as text/event-stream: accept that, application/json-patch+json \
-                 for patches or application/json for whole documents; X-Sd-Mode is patch or snapshot."
-            }
-            Self::SubscribersMax => {
-                "The topic has as many subscribers as it takes; try again later."
-            }
-            Self::UnknownTopic => "There is no such topic; GET /v1/topics lists them.",
-            Self::TopicRemoved => "The topic was removed.",
-        }
-    }
-
-    /// The event, without an id: a client that comes back must not resume from an error.
-    fn event(self, session: Session) -> String {
-        event_of(&Fault::new(self.code(), self.message()), session)
-    }
-}
-
-/// A fault as the event that this session is sent.
+/// A fault as the event that this session is sent (section 5.3 of the hub's specification). It has no
+/// id: a client that comes back must not resume from an error.
 fn event_of(fault: &Fault, session: Session) -> String {
-    let json = fault.json(&format!("{:.3}", clock::wall()), &session.to_string());
-    format!("event: error\ndata: {json}\n\n")
+    format!("event: error\ndata: {}\n\n", json_of(fault, session))
+}
+
+fn json_of(fault: &Fault, session: Session) -> String {
+    fault.json(&format!("{:.3}", clock::wall()), &session.to_string())
 }
 
 /// What a stream says, piece by piece: pulled by the transport whenever it can take more, so that a
@@ -126,41 +101,60 @@ pub(crate) struct Feed {
     heartbeat: Heartbeat,
     connection: Option<Arc<Connection>>,
     session: Session,
+    gzip: Option<Gzip>,
+}
+
+/// What a feed gives at a time.
+enum Piece {
+    /// What all subscribers of a view are sent alike.
+    Event(Event),
+    /// What this one alone is sent.
+    Own(Bytes),
 }
 
 impl Feed {
-    /// The next piece, none at the end: the opening, an event or a comment.
+    /// The next piece, none at the end: the opening, an event or a comment, packed if the client
+    /// wants that.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let piece = ready!(self.poll_plain(cx));
+        self.heartbeat.on_write();
+        Poll::Ready(match (piece, &mut self.gzip) {
+            (Some(Piece::Event(event)), None) => Some(event.sse().clone()),
+            (Some(Piece::Event(event)), Some(gzip)) => Some(gzip.shared(event.packed())),
+            (Some(Piece::Own(text)), None) => Some(text),
+            (Some(Piece::Own(text)), Some(gzip)) => Some(gzip.own(&text)),
+            (None, None) => None,
+            (None, Some(gzip)) => gzip.end(),
+        })
+    }
+
+    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        let own = |text: String| Poll::Ready(Some(Piece::Own(text.into())));
         if let Some(opening) = self.opening.take() {
-            return self.give(opening);
+            return Poll::Ready(Some(Piece::Own(opening)));
         }
         if self.connection.as_ref().is_some_and(|connection| connection.is_closing()) {
             self.subscription = None;
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
         match subscription.poll_event(cx) {
-            Poll::Ready(Some(Ok(event))) => {
-                let bytes = match event.fault() {
-                    Some(fault) => event_of(fault, self.session).into(),
-                    None => event.sse().clone(),
-                };
-                self.give(bytes)
-            }
+            Poll::Ready(Some(Ok(event))) => match event.fault() {
+                Some(fault) => own(event_of(fault, self.session)),
+                None => Poll::Ready(Some(Piece::Event(event))),
+            },
             Poll::Ready(Some(Err(_))) => {
                 self.subscription = None;
                 let mut text = format!("retry: {}\n\n", RETRY_AFTER_ERROR.as_millis());
-                text.push_str(&StreamError::TopicRemoved.event(self.session));
-                self.give(text.into())
+                let removed = Fault::new(ErrorCode::Topic, "The topic was removed.");
+                text.push_str(&event_of(&removed, self.session));
+                own(text)
             }
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending if self.heartbeat.poll_due(cx) => self.give(Bytes::from_static(b":\n\n")),
+            Poll::Pending if self.heartbeat.poll_due(cx) => {
+                Poll::Ready(Some(Piece::Own(Bytes::from_static(b":\n\n"))))
+            }
             Poll::Pending => Poll::Pending,
         }
-    }
-
-    fn give(&mut self, bytes: Bytes) -> Poll<Option<Bytes>> {
-        self.heartbeat.on_write();
-        Poll::Ready(Some(bytes))
     }
 
     /// The headers of the stream, besides what every answer carries.
@@ -169,6 +163,9 @@ impl Feed {
             .into_iter()
             .map(|(name, value)| (name, HeaderValue::from_static(value)))
             .collect();
+        if self.gzip.is_some() {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         if let Ok(session) = HeaderValue::from_str(&self.session.to_string()) {
             headers.insert(HeaderName::from_static("x-sd-session"), session);
         }

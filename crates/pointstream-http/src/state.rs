@@ -7,6 +7,7 @@ use pointstream_hub::Hub;
 use pointstream_time::Seed;
 use tokio::time::Instant;
 
+use crate::cors::Origins;
 use crate::hosts::Hosts;
 use crate::metrics::Counters;
 use crate::{Admin, Options};
@@ -17,6 +18,7 @@ pub(crate) struct App {
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) options: Options,
     pub(crate) hosts: Hosts,
+    pub(crate) origins: Origins,
     pub(crate) counters: Counters,
     /// The origin of the grid that heartbeats are aligned to.
     pub(crate) started: Instant,
@@ -30,6 +32,7 @@ impl App {
             hub,
             admin,
             hosts: Hosts::new(&options.allowed_hosts),
+            origins: Origins::new(&options.allowed_origins),
             counters: Counters::default(),
             started: Instant::now(),
             ending: AtomicBool::new(false),

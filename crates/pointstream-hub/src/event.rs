@@ -16,6 +16,9 @@ pub struct Event {
     frame: Bytes,
     body_at: u32,
     fault: Option<Arc<Fault>>,
+    /// Made when first asked for, and shared by all clones.
+    #[cfg(feature = "gzip")]
+    packed: Arc<std::sync::OnceLock<crate::Packed>>,
 }
 
 /// What an event's body is.
@@ -28,6 +31,9 @@ pub enum EventKind {
     Patch,
     /// What is wrong with the topic. It has no id, and the document stays as it is.
     Error,
+    /// What the subscriber's document should be: `{"seq": …, "hash": …}`, the state's number and the
+    /// SHA-256 of its canonical form (RFC 8785) in hex. It has no id. Sent to who asks for it.
+    Monitor,
 }
 
 impl EventKind {
@@ -37,6 +43,7 @@ impl EventKind {
             Self::Data => "data",
             Self::Patch => "patch",
             Self::Error => "error",
+            Self::Monitor => "monitor",
         }
     }
 }
@@ -52,17 +59,40 @@ impl Event {
         debug_assert!(body_at <= FRAMING_LEN, "the head of an event has a bounded length");
         #[expect(clippy::cast_possible_truncation, reason = "at most FRAMING_LEN")]
         let body_at = body_at as u32;
-        Self { revision, kind, frame: frame.into(), body_at, fault: None }
+        Self::framed(revision, kind, frame.into(), body_at)
     }
 
     /// A fault, at the state that holds meanwhile.
     pub(crate) fn of_fault(revision: Revision, fault: Arc<Fault>) -> Self {
         let body = fault.json("", "");
-        let head = "event: error\ndata: ";
+        Self { fault: Some(fault), ..Self::aside(revision, EventKind::Error, &body) }
+    }
+
+    /// What the document of a revision should be.
+    pub(crate) fn of_digest(revision: Revision, digest: &str) -> Self {
+        let body = format!(r#"{{"seq":{},"hash":"{digest}"}}"#, revision.seq);
+        Self::aside(revision, EventKind::Monitor, &body)
+    }
+
+    /// An event that is no change, and so has no id.
+    fn aside(revision: Revision, kind: EventKind, body: &str) -> Self {
+        let head = format!("event: {}\ndata: ", kind.as_str());
         let frame = format!("{head}{body}\n\n").into();
-        #[expect(clippy::cast_possible_truncation, reason = "a constant")]
+        #[expect(clippy::cast_possible_truncation, reason = "a name and two constants")]
         let body_at = head.len() as u32;
-        Self { revision, kind: EventKind::Error, frame, body_at, fault: Some(fault) }
+        Self::framed(revision, kind, frame, body_at)
+    }
+
+    fn framed(revision: Revision, kind: EventKind, frame: Bytes, body_at: u32) -> Self {
+        Self {
+            revision,
+            kind,
+            frame,
+            body_at,
+            fault: None,
+            #[cfg(feature = "gzip")]
+            packed: Arc::default(),
+        }
     }
 
     /// The revision that holds after this event.
@@ -84,6 +114,12 @@ impl Event {
     /// The whole Server-Sent Event: `id`, `event` and `data` lines and the empty line that ends it.
     pub const fn sse(&self) -> &Bytes {
         &self.frame
+    }
+
+    /// The whole Server-Sent Event, packed: once, by whoever asks first, for all subscribers.
+    #[cfg(feature = "gzip")]
+    pub fn packed(&self) -> &crate::Packed {
+        self.packed.get_or_init(|| crate::Packed::new(&self.frame))
     }
 
     /// The JSON alone: compact, on one line.

@@ -55,6 +55,7 @@
 //! items that end, and views with a rate, stand on that.
 
 mod batch;
+mod canonical;
 mod demand;
 mod edit;
 mod error;
@@ -67,6 +68,8 @@ mod items;
 mod json;
 mod limits;
 mod options;
+#[cfg(feature = "gzip")]
+mod packed;
 mod publication;
 mod revision;
 mod ring;
@@ -89,6 +92,8 @@ pub use hub::{Hub, Published, Snapshot, TopicInfo};
 pub use item_path::{ItemIdPath, ItemIdPathError};
 pub use limits::Limits;
 pub use options::{ItemOptions, Mode, TopicKind, TopicOptions, UpdateMode};
+#[cfg(feature = "gzip")]
+pub use packed::Packed;
 pub use publication::{Payload, Publication};
 pub use revision::{Epoch, Revision, RevisionError};
 pub use stats::Stats;

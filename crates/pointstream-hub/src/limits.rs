@@ -20,6 +20,8 @@ pub struct Limits {
     pub views_max: usize,
     /// How long a view that nobody follows is kept for who comes back.
     pub view_linger: Duration,
+    /// How often who asks for it is told what its document should be.
+    pub monitor_period: Duration,
     /// The keys of publications that a topic keeps; the oldest goes first, and a publication that
     /// comes again after that is taken again.
     pub idempotency_keys_max: usize,
@@ -27,7 +29,8 @@ pub struct Limits {
 
 impl Default for Limits {
     /// 1,024 topics; for each of them 10,000 subscribers, a document of 16 MiB, 256 events, 100,000
-    /// items, 64 views that linger for 30 s, 256 keys of publications.
+    /// items, 64 views that linger for 30 s, digests every 10 s,
+    /// 256 keys of publications.
     fn default() -> Self {
         Self {
             topics_max: 1_024,
@@ -37,6 +40,7 @@ impl Default for Limits {
             items_max: 100_000,
             views_max: 64,
             view_linger: Duration::from_secs(30),
+            monitor_period: Duration::from_secs(10),
             idempotency_keys_max: 256,
         }
     }

@@ -10,6 +10,9 @@ pub struct Subscribe {
     pub mode: Mode,
     /// The last state that it has seen.
     pub last: Option<Revision>,
+    /// Whether it is sent digests of what it should have, as events of kind
+    /// [`EventKind::Monitor`](crate::EventKind::Monitor).
+    pub verify: bool,
 }
 
 impl Subscribe {

@@ -56,6 +56,7 @@ struct TopicLimits {
     ring_events_max: usize,
     views_max: usize,
     view_linger: Duration,
+    monitor_period: Duration,
 }
 
 /// How far a subscriber has read: all that a topic needs to know of it.
@@ -67,6 +68,8 @@ pub struct Cursor {
     at: Option<Revision>,
     /// The last fault that it was told of.
     faults: u32,
+    /// The last digest that it was given, if it wants them.
+    digests: Option<u32>,
 }
 
 impl Cursor {
@@ -97,6 +100,7 @@ impl Topic {
                 ring_events_max: limits.ring_events_max,
                 views_max: limits.views_max,
                 view_linger: limits.view_linger,
+                monitor_period: limits.monitor_period,
             },
             content: Content::new(options, &patch, limits.items_max),
             patch,
@@ -135,7 +139,19 @@ impl Topic {
             return Err(Error::NoItems);
         }
         let view = self.view_of(&wanted.view)?;
-        Ok(self.enter(view, wanted.mode, wanted.last))
+        let mut cursor = self.enter(view, wanted.mode, wanted.last);
+        let due = self.now + self.limits.monitor_period;
+        if wanted.verify
+            && let Some(view) = self.view_mut(view)
+        {
+            if view.monitor.readers == 0 {
+                view.monitor.due = due;
+            }
+            view.monitor.readers += 1;
+            // One that comes is given the first one with its document.
+            cursor.digests = Some(view.monitor.count.wrapping_sub(1));
+        }
+        Ok(cursor)
     }
 
     /// The end of a reader.
@@ -144,6 +160,9 @@ impl Topic {
         let now = self.now;
         if let Some(view) = self.view_mut(cursor.view) {
             view.readers = view.readers.saturating_sub(1);
+            if cursor.digests.is_some() {
+                view.monitor.readers = view.monitor.readers.saturating_sub(1);
+            }
             view.idle_since = now;
         }
     }
@@ -165,7 +184,7 @@ impl Topic {
                 cursor.at = Some(event.revision());
                 event
             }
-            None => self.next_fault(cursor)?,
+            None => self.next_fault(cursor).or_else(|| self.next_digest(cursor))?,
         };
         self.stats.delivered += 1;
         self.stats.delivered_bytes += event.sse().len() as u64;
@@ -263,7 +282,7 @@ impl Topic {
         }
         // One that comes is told what is wrong, if anything is.
         let faults = self.faults.wrapping_sub(u32::from(self.fault.is_some()));
-        Cursor { view, mode, at, faults }
+        Cursor { view, mode, at, faults, digests: None }
     }
 
     fn next_fault(&self, cursor: &mut Cursor) -> Option<Event> {
@@ -272,6 +291,17 @@ impl Topic {
         }
         cursor.faults = self.faults;
         self.fault.as_ref().map(|fault| Event::of_fault(self.at(), Arc::clone(fault)))
+    }
+
+    /// A digest of the document that the reader has.
+    fn next_digest(&mut self, cursor: &mut Cursor) -> Option<Event> {
+        let digests = cursor.digests.as_mut()?;
+        let view = self.views.get_mut(cursor.view as usize)?.as_mut()?;
+        if *digests == view.monitor.count || cursor.at != Some(view.feed.at()) {
+            return None;
+        }
+        *digests = view.monitor.count;
+        Some(view.digest(&self.content))
     }
 
     /// The view of a wish, made if there is none.

@@ -1,7 +1,7 @@
 //! WebSocket (RFC 6455), of either side.
 //!
 //! [`Frames`] is the protocol as a value: bytes in, messages out, no I/O. [`WebSocket`] puts it on a
-//! [`Stream`], message by message; [`WebSocket::into_stream`] makes it a stream of bytes, for
+//! [`Stream`](crate::Stream), message by message; [`WebSocket::into_stream`] makes it a stream of bytes, for
 //! protocols that only want a way through proxies. [`dial_ws`] and [`accept_ws`] do the opening
 //! handshake; [`WebSocket::new`] takes a connection whose handshake was done elsewhere.
 //!

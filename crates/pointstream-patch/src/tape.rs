@@ -3,6 +3,7 @@ mod splice;
 
 use alloc::vec::Vec;
 
+use crate::pointer::array_index;
 use crate::string::decode;
 use crate::{Limits, ParseError, ParseErrorKind};
 
@@ -310,6 +311,14 @@ impl<'a> View<'a> {
     pub(crate) fn key_is(self, member: u32, key: &str) -> bool {
         let raw = self.key(member);
         raw == key || raw.contains('\\') && decode(raw) == key
+    }
+
+    /// Whether a child stands where this token leads.
+    pub(crate) fn is_at(self, child: u32, token: &str) -> bool {
+        match self.kind(self.parent(child)) {
+            Kind::Object => self.key_is(child, token),
+            _ => array_index(token) == Ok(self.index(child) as usize),
+        }
     }
 
     pub(crate) fn parent(self, node: u32) -> u32 {

@@ -27,6 +27,8 @@ pub struct Config {
     pub listen: Option<String>,
     /// Host names, besides the listen address itself, under which browsers may come.
     pub allowed_hosts: Vec<String>,
+    /// Origins of other sites whose pages may use this gateway, as `https://app.example`.
+    pub allowed_origins: Vec<String>,
     /// Where the access token of a listener that is not loopback is kept. By default
     /// `pointstream.token` beside the configuration file.
     pub token_file: Option<PathBuf>,
@@ -41,6 +43,8 @@ pub struct Config {
     /// The file in which is kept what is to last across a restart: the levels 1, 8 and 17 of
     /// writable points. Without one nothing is kept.
     pub store: Option<PathBuf>,
+    /// How long past values are kept in the store.
+    pub history: HistoryConfig,
     /// How long after its start a gateway is in its steady state; until then nothing is written
     /// by itself. Default 10 s.
     pub steady_time: Option<Duration>,
@@ -64,6 +68,22 @@ struct Source {
 /// The tag by which a point that stands under several connectors says which of them it prefers: the
 /// kind of one of them.
 pub(crate) const DUP_PREF: &str = "connDupPref";
+
+/// How much of past values is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct HistoryConfig {
+    /// How many days; for ever if none is given.
+    pub keep_days: Option<u32>,
+    /// How many bytes of items at most, 4 GiB if none is given; the oldest go.
+    pub bytes_max: u64,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { keep_days: None, bytes_max: 4 << 30 }
+    }
+}
 
 /// A connector and its points.
 #[derive(Clone, Debug, PartialEq)]

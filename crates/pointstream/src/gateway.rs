@@ -14,8 +14,13 @@ use tracing::Instrument;
 
 use crate::config::{Config, ConnectorConfig};
 
+#[cfg(feature = "http")]
+mod details;
+#[cfg(feature = "store")]
+mod history;
 mod keeper;
 mod levels;
+mod notices;
 mod plan;
 mod publish;
 mod row;
@@ -165,12 +170,17 @@ impl Gateway {
     pub fn new(registry: Registry) -> Self {
         let mut seed = Seed::new(entropy());
         let clock = Clock::start();
-        let limits = pointstream_hub::Limits::default();
+        let mut limits = pointstream_hub::Limits::default();
+        // One more for the topic of the gateway's own.
+        limits.topics_max += 1;
         let hub = Hub::with_clock(limits, seed.split(), move || clock.now().at);
+        notices::Notices::open(&hub);
         let shared = Arc::new(Shared::new(hub, clock));
         let mut services = JoinSet::new();
         services.spawn(topics::follow_demand(Arc::clone(&shared)));
         services.spawn(time::keep_time(Arc::clone(&shared)));
+        #[cfg(feature = "store")]
+        services.spawn(history::keep_history(Arc::clone(&shared)));
         Self {
             shared,
             registry,
@@ -190,6 +200,20 @@ impl Gateway {
     /// The topics.
     pub fn hub(&self) -> &Hub {
         &self.shared.hub
+    }
+
+    /// This gateway, with histories kept elsewhere than in its store.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn with_history(self, history: Arc<dyn pointstream_store::History>) -> Self {
+        self.shared.lock().his.store = Some(history);
+        self
+    }
+
+    /// Where past values are kept; none without a store. Calls block.
+    #[cfg(feature = "store")]
+    pub fn history(&self) -> Option<Arc<dyn pointstream_store::History>> {
+        self.shared.lock().his.store.clone()
     }
 
     /// What the gateway is.
@@ -255,6 +279,9 @@ impl Gateway {
         }
         self.shared.set_own_points(&config.points)?;
         self.shared.forget_arrays();
+        self.shared.rewatch().await;
+        #[cfg(feature = "store")]
+        self.shared.collect(&config.history).await;
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
         let seed = self.seed.next_u64();
         self.publishing.apply(publishers, &self.shared.hub, seed).await;
@@ -269,8 +296,10 @@ impl Gateway {
     ///
     /// Whatever makes the configuration impossible.
     pub fn check(&self, config: &Config) -> Result<Vec<(Id, Fault)>, ApplyError> {
-        self.check_limits(config)?;
-        let plan = Plan::new(&self.registry, &BTreeMap::new(), config, &mut Seed::new(0))?;
+        let mut config = config.clone();
+        plan::prefer(&mut config);
+        self.check_limits(&config)?;
+        let plan = Plan::new(&self.registry, &BTreeMap::new(), &config, &mut Seed::new(0))?;
         publish::Publishing::default().plan(&config.publish)?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
@@ -304,6 +333,11 @@ impl Gateway {
     pub async fn shutdown(mut self) {
         self.services.abort_all();
         self.publishing.end().await;
+        #[cfg(feature = "store")]
+        {
+            let written = self.shared.write_due(jiff::Timestamp::MAX);
+            let _ = tokio::time::timeout(STORE_FAREWELL, written).await;
+        }
         self.shared.close();
         while let Some(ended) = self.connectors.join_next().await {
             on_ended(ended);
@@ -319,7 +353,7 @@ impl Gateway {
     }
 
     fn check_limits(&self, config: &Config) -> Result<(), ApplyError> {
-        let (len, max) = (config.topics.len(), self.hub().limits().topics_max);
+        let (len, max) = (config.topics.len(), self.hub().limits().topics_max - 1);
         if len > max {
             return Err(ApplyError::Limit(format!("there are {len} topics, more than {max}")));
         }
@@ -339,10 +373,13 @@ impl Gateway {
             return Err(ApplyError::Store(text));
         }
         let opened = keeper::open(path).map_err(|error| ApplyError::Store(error.to_string()))?;
-        let (keeper, kept, writer) = opened;
+        let (keeper, kept, store, writer) = opened;
         {
             let mut state = self.shared.lock();
             (state.keeper, state.kept) = (keeper, kept);
+            if state.his.store.is_none() {
+                state.his.store = Some(Arc::new(pointstream_store::StoredHistory::new(store)));
+            }
         }
         self.storing.spawn(writer);
         self.store = Some(path.clone());

@@ -34,7 +34,8 @@ pub use pointstream_store as store;
 
 #[cfg(feature = "tokio")]
 pub use config::{
-    Config, ConfigFile, ConnectorConfig, Problem, Problems, PublishConfig, TopicConfig, WatchMode,
+    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, PublishConfig,
+    TopicConfig, WatchMode,
 };
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};

@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-points", &["point", "time"]),
     ("pointstream-conn", &["point", "time"]),
     ("pointstream-hub", &["patch", "time"]),
-    ("pointstream-store", &[]),
+    ("pointstream-store", &["point"]),
     ("pointstream-http", &["hub", "point", "time"]),
     ("pointstream-iotmp", &["net", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),

@@ -13,7 +13,8 @@ impl Connector {
             return Some(Action::Unbind(core::mem::take(&mut self.to_unbind)));
         }
         if !self.to_bind.is_empty() {
-            return Some(Action::Bind(core::mem::take(&mut self.to_bind)));
+            let bindings = core::mem::take(&mut self.to_bind).into_values().collect();
+            return Some(Action::Bind(bindings));
         }
         if core::mem::take(&mut self.close_wanted) && self.view.state != ConnState::Closed {
             return Some(Action::Close);
@@ -35,11 +36,13 @@ impl Connector {
             return Some(Action::Ping);
         }
         if !self.to_unwatch.is_empty() {
-            return Some(Action::Unwatch(core::mem::take(&mut self.to_unwatch)));
+            let keys = core::mem::take(&mut self.to_unwatch);
+            return Some(Action::Unwatch(keys.into_iter().collect()));
         }
         self.to_watch.retain(|&key| self.shard.is_watched(key));
         if !self.to_watch.is_empty() {
-            return Some(Action::Watch(core::mem::take(&mut self.to_watch)));
+            let keys = core::mem::take(&mut self.to_watch);
+            return Some(Action::Watch(keys.into_iter().collect()));
         }
         let writes_turn = !core::mem::take(&mut self.wrote_last);
         if writes_turn && let Some(action) = self.next_write() {

@@ -31,8 +31,8 @@ impl Connector {
             (action @ (Action::Bind(_) | Action::Unbind(_)), result) => {
                 self.on_bound(action, result.err());
             }
-            (Action::Plan(_, plan_for), Ok(Outcome::Plan(requests))) => {
-                self.on_planned(plan_for, requests);
+            (Action::Plan(keys, plan_for), Ok(Outcome::Plan(requests))) => {
+                self.on_planned(keys, plan_for, requests);
             }
             (Action::Learn(_), result) => self.on_learned(result),
             (action, Err(OpError::Session(fault))) => {
@@ -40,7 +40,7 @@ impl Connector {
                 self.close_wanted = true;
                 self.on_lost(fault);
             }
-            (Action::Plan(_, plan_for), _) => self.on_planned(plan_for, Vec::new()),
+            (Action::Plan(keys, plan_for), _) => self.on_planned(keys, plan_for, Vec::new()),
             (Action::Ping, Ok(Outcome::Ping(meta))) => {
                 self.view_changed |= self.view.meta != meta;
                 self.view.meta = meta;
@@ -86,12 +86,14 @@ impl Connector {
         self.tick_polls();
         if self.rewatch_at.is_some_and(|due| due <= at) {
             self.rewatch_at = None;
-            self.to_watch.extend(core::mem::take(&mut self.unwatched));
+            self.to_watch.append(&mut self.unwatched);
         }
     }
 
     /// The first sign of life after opening, or a later one.
     fn on_alive(&mut self) {
+        self.times.ping = Some(self.now.at);
+        self.times.ok = Some(self.now.at);
         if self.view.state != ConnState::Opening {
             return self.prove();
         }
@@ -108,7 +110,7 @@ impl Connector {
             self.prove();
         }
         if self.features.watch {
-            self.to_watch = self.shard.watched_keys(self.config.shard);
+            self.to_watch = self.shard.watched_keys(self.config.shard).into_iter().collect();
         }
         self.quick.extend(self.syncs.values().flatten());
         for key in self.shard.writes_on_open(self.config.shard) {
@@ -127,6 +129,7 @@ impl Connector {
     /// The session was lost or could not be opened.
     pub(super) fn on_lost(&mut self, fault: Fault) {
         self.polls.failures += 1;
+        self.times.err = Some(self.now.at);
         self.retry_at = Some(self.now.at + self.retry.on_failure());
         self.ping_wanted = false;
         self.fail_waiting(&fault);
@@ -242,9 +245,10 @@ impl Connector {
         let err = self.fault.as_ref().filter(|_| !self.config.disabled);
         self.view.err = err.map(|fault| Arc::clone(fault.message()));
         self.view_changed |= before != (self.view.status, self.view.err.clone());
-        // All points are shown again even if the status is the same: the call is rare, and those
-        // that have not changed stay unmarked.
-        self.shard.show_all(self.over().as_ref(), self.now.wall);
+        // A retry that fails as the last one did changes nothing about the points.
+        if core::mem::replace(&mut self.shown_over, self.view.status) != self.view.status {
+            self.shard.show_all(self.over().as_ref(), self.now.wall);
+        }
     }
 
     pub(super) fn over(&self) -> Option<Over> {

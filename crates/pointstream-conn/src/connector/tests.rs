@@ -1,9 +1,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{
-    Id, Kind, LearnRow, Learned, Level, PointSpec, Status, Tags, Tuning, Value,
-};
+use pointstream_point::{Id, Kind, LearnRow, Learned, Level, PointSpec, Tags, Tuning, Value};
 
 use super::*;
 use crate::action::Outcome;
@@ -52,11 +50,15 @@ struct Sim {
     his: BTreeMap<u32, pointstream_point::His>,
     written: Vec<(u64, Result<WriteDone, Fault>)>,
     synced: Vec<(u64, Result<(), Fault>)>,
+    /// What a slow device has in hand.
+    held: Option<Action>,
     learned: Vec<(u64, Result<Learned, Fault>)>,
 }
 
 struct Device {
     up: bool,
+    /// It has each operation in hand until it is well again or time has passed.
+    slow: bool,
     value: f64,
     refuse: Option<PointKey>,
     bad_address: Option<PointKey>,
@@ -77,6 +79,7 @@ impl Sim {
         let machine = Connector::new(Now::simulated(at(0)), config, features);
         let device = Device {
             up: true,
+            slow: false,
             value: 1.0,
             refuse: None,
             bad_address: None,
@@ -96,6 +99,7 @@ impl Sim {
             his: BTreeMap::new(),
             written: Vec::new(),
             synced: Vec::new(),
+            held: None,
             learned: Vec::new(),
         }
     }
@@ -112,15 +116,34 @@ impl Sim {
     /// Does everything that is to be done now.
     fn settle(&mut self) {
         self.drain();
-        while let Some(action) = self.machine.poll_action() {
+        while self.held.is_none()
+            && let Some(action) = self.machine.poll_action()
+        {
             self.log.push((self.now, name(&action)));
-            let mut readings = Readings::new();
-            let result = self.answer(&action, &mut readings);
-            self.machine.handle(Now::simulated(self.now), Input::Readings(&mut readings));
-            self.machine.handle(Now::simulated(self.now), Input::Done(result));
-            self.drain();
+            let at_once = matches!(action, Action::Bind(_) | Action::Unbind(_) | Action::Plan(..));
+            if self.device.slow && !at_once {
+                self.held = Some(action);
+            } else {
+                self.finish(&action);
+            }
         }
         self.drain();
+    }
+
+    fn finish(&mut self, action: &Action) {
+        let mut readings = Readings::new();
+        let result = self.answer(action, &mut readings);
+        self.machine.handle(Now::simulated(self.now), Input::Readings(&mut readings));
+        self.machine.handle(Now::simulated(self.now), Input::Done(result));
+        self.drain();
+    }
+
+    /// A slow device ends what it has in hand.
+    fn release(&mut self) {
+        if let Some(action) = self.held.take() {
+            self.finish(&action);
+            self.settle();
+        }
     }
 
     fn drain(&mut self) {
@@ -208,11 +231,14 @@ impl Sim {
                     assert!(next > self.now || self.log.len() < 100_000, "a storm at {next:?}");
                     self.now = self.now.max(next);
                     self.input(Input::Timeout);
+                    let again = self.machine.poll_timeout().is_some_and(|at| at <= self.now);
+                    assert!(!again, "it is told the time and wants to be told again");
                 }
                 _ => break,
             }
         }
         self.now = until;
+        self.release();
     }
 
     fn names(&self) -> Vec<&str> {
@@ -692,6 +718,7 @@ fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
     assert_eq!(sim.names(), ["unbind", "bind"]);
 }
 
+mod changes;
 mod facets;
 mod learning;
 mod reads;

@@ -4,14 +4,13 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{Extensions, HeaderMap, StatusCode, Uri, header};
-use pointstream_hub::{Error, Revision, Subscription, TopicInfo};
+use pointstream_hub::{Error, ErrorCode, Fault, Subscription, TopicInfo};
 use serde::Serialize;
 
-use crate::accept;
 use crate::error::{ApiError, json};
-use crate::query::Query;
-use crate::sse::{Stream, StreamError};
+use crate::sse::Stream;
 use crate::state::{App, Connection};
+use crate::wants;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,14 +112,14 @@ pub(super) async fn stream(
     let stream = Stream::new(Arc::clone(&app));
     let subscription = match super::id(path) {
         Ok(id) => subscribe(&app, &id, &uri, &headers),
-        Err(_) => Err(StreamError::UnknownTopic),
+        Err(_) => Err(refusal(&Error::UnknownTopic)),
     };
     let feed = match subscription {
         Ok(subscription) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
-            stream.follow(subscription, connection)
+            stream.follow(subscription, connection, wants::gzip(&uri, &headers))
         }
-        Err(error) => stream.refuse(error),
+        Err(fault) => stream.refuse(&fault),
     };
     feed.into_response()
 }
@@ -131,27 +130,33 @@ pub(crate) fn subscribe(
     id: &str,
     uri: &Uri,
     headers: &HeaderMap,
-) -> Result<Subscription, StreamError> {
-    let query = Query::of(uri);
-    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    let named = query.get("X-Sd-Mode").or_else(|| header(headers, "x-sd-mode"));
-    let mode = accept::mode(named, accept).ok_or(StreamError::BadAccept)?;
-    let last = last_event_id(headers, &query);
-    app.hub.subscribe(id, mode, last).map_err(|error| match error {
-        Error::SubscribersMax { .. } => StreamError::SubscribersMax,
-        _ => StreamError::UnknownTopic,
-    })
+) -> Result<Subscription, Fault> {
+    let wanted = wants::subscribe(uri, headers)?;
+    app.hub.subscribe_with(id, &wanted).map_err(|error| refusal(&error))
 }
 
-/// Where the client left off: the header that browsers send, or else the query. What cannot be read
-/// is as good as nothing.
-fn last_event_id(headers: &HeaderMap, query: &Query) -> Option<Revision> {
-    let given = header(headers, "last-event-id")
-        .or_else(|| query.get("X-Sd-Last-Event-Id"))
-        .or_else(|| query.get("lastEventId"))?;
-    given.trim().parse().ok()
+/// What is told to one who asks for what the hub does not give.
+pub(crate) fn refusal(error: &Error) -> Fault {
+    let (code, message) = match error {
+        Error::SubscribersMax { .. } => (
+            ErrorCode::ConnectionLimit,
+            "The topic has as many subscribers as it takes; try later.",
+        ),
+        Error::ViewsMax { .. } => {
+            (ErrorCode::ConnectionLimit, "The topic has as many views as it takes; try later.")
+        }
+        Error::NoItems => (ErrorCode::BadRequest, "Only a topic of items can be filtered."),
+        Error::ModeRefused => (ErrorCode::BadRequest, "The topic is not sent in this mode."),
+        _ => (ErrorCode::TopicNotFound, "There is no such topic; GET /v1/topics lists them."),
+    };
+    Fault::new(code, message)
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
+/// A method other than `GET`: the one error of a stream that has a status of its own.
+pub(super) async fn not_get(State(app): State<Arc<App>>) -> Response {
+    let stream = Stream::new(app);
+    let message = "A topic is read with GET.";
+    let json = stream.json(&Fault::new(ErrorCode::MethodNotAllowed, message));
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::ALLOW, "GET, HEAD")];
+    (StatusCode::METHOD_NOT_ALLOWED, headers, json).into_response()
 }

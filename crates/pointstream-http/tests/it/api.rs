@@ -228,7 +228,6 @@ async fn what_is_not_there_and_what_is_not_allowed_is_told() {
         ("POST /v1/topics", "GET,HEAD"),
         ("DELETE /v1/points/ahu.a", "GET,HEAD"),
         ("DELETE /v1/points/ahu.a/write", "GET,HEAD,POST"),
-        ("OPTIONS /v1/topics/plant", "GET,HEAD"),
         ("PUT /", "GET,HEAD"),
     ] {
         let answer = gateway.request(line, "Content-Length: 0\r\n", "").await;

@@ -303,7 +303,7 @@ async fn streams_end_without_an_error_when_their_topics_go_with_the_server() {
     hub.create("plant", TopicOptions::text()).unwrap();
     hub.publish("plant", b"1").unwrap();
     let options = Options::new(([127, 0, 0, 1], 0).into(), Seed::new(2));
-    let server = Server::bind(hub.clone(), Arc::new(Plant), options).await.unwrap();
+    let server = Server::bind(hub.clone(), Arc::new(Plant::default()), options).await.unwrap();
     let addr = server.local_addr();
     let stop = Arc::new(Notify::new());
     let (stopped, topics) = (Arc::clone(&stop), hub.clone());

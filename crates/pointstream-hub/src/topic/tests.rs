@@ -8,6 +8,7 @@ use super::*;
 use crate::{ErrorCode, ItemOptions, UpdateMode};
 
 mod publishing;
+mod views;
 
 const EPOCH: Epoch = Epoch::new(7);
 
@@ -299,7 +300,7 @@ impl Client {
             let body = body(&event);
             self.document = Some(match event.kind() {
                 EventKind::Data => body,
-                EventKind::Error => continue,
+                EventKind::Error | EventKind::Monitor => continue,
                 EventKind::Patch => {
                     assert_eq!(self.mode, Mode::Patch);
                     assert_eq!(self.last.unwrap().seq + 1, event.revision().seq);

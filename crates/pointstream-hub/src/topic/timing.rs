@@ -4,8 +4,8 @@ use super::*;
 
 impl Topic {
     /// Tells the time, which does not go back, and does what is due: documents and items that have
-    /// lasted long enough end, views whose rate lets them show what waits, and views that nobody
-    /// follows any more are dropped.
+    /// lasted long enough end, views show what their rate held back, digests are told, and
+    /// views that nobody follows any more are dropped.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.now = self.now.max(now);
         if self.expires.is_some_and(|at| at <= self.now) {
@@ -17,6 +17,7 @@ impl Topic {
             self.on_delta(&Delta::Items { changes, first: false });
         }
         self.refresh_views();
+        self.monitor_views();
         let (now, linger) = (self.now, self.limits.view_linger);
         for view in self.views.iter_mut().skip(1) {
             if view
@@ -37,6 +38,8 @@ impl Topic {
             let waits = view.waits.then_some(view.opens);
             idle.into_iter().chain(waits).min()
         });
+        let monitors = self.views.iter().flatten().filter(|view| view.monitor.readers > 0);
+        let views = views.chain(monitors.map(|view| view.monitor.due));
         views.chain(self.expires).chain(items).min()
     }
 
@@ -49,6 +52,18 @@ impl Topic {
         self.content.clear();
         for view in self.views.iter_mut().flatten() {
             view.clear(Epoch::draw(&mut self.seed));
+        }
+    }
+
+    fn monitor_views(&mut self) {
+        let (now, period) = (self.now, self.limits.monitor_period);
+        for (at, view) in (0..).zip(&mut self.views) {
+            let Some(view) = view else { continue };
+            if view.monitor.readers > 0 && view.monitor.due <= now {
+                view.monitor.due = now + period;
+                view.monitor.count = view.monitor.count.wrapping_add(1);
+                self.changed.push(at);
+            }
         }
     }
 

@@ -3,9 +3,10 @@ use pointstream_time::Instant;
 
 use super::content::{Content, Delta};
 use super::feed::Feed;
+use crate::canonical::digest;
 use crate::items::{ItemChange, Ranks, array_bytes};
 use crate::json::Style;
-use crate::{EventKind, TopicOptions, ViewSpec};
+use crate::{Event, EventKind, TopicOptions, ViewSpec};
 
 /// What one or more subscribers see of a topic.
 #[derive(Debug)]
@@ -21,6 +22,20 @@ pub(super) struct View {
     pub(super) waits: bool,
     /// When the rate lets the next event out.
     pub(super) opens: Instant,
+    pub(super) monitor: Monitor,
+}
+
+/// Digests of the document for those who ask for them.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    /// How many readers ask for them.
+    pub(super) readers: usize,
+    /// When the next one is due.
+    pub(super) due: Instant,
+    /// Counts those that were due, so that each reader is given each once.
+    pub(super) count: u32,
+    /// The latest that was made.
+    made: Option<Event>,
 }
 
 /// How a view comes by its document.
@@ -60,8 +75,17 @@ impl View {
             None => Lens::Whole,
         };
         let now = w.now;
-        let mut view =
-            Self { spec, feed, lens, readers: 0, idle_since: now, waits: false, opens: now };
+        let monitor = Monitor { readers: 0, due: now, count: 0, made: None };
+        let mut view = Self {
+            spec,
+            feed,
+            lens,
+            readers: 0,
+            idle_since: now,
+            waits: false,
+            opens: now,
+            monitor,
+        };
         if content.is_there() {
             view.replace(content, w);
         }
@@ -117,6 +141,19 @@ impl View {
             Lens::Ranks(_) => Lens::Ranks(Ranks::default()),
             Lens::Shaped(_) => Lens::Shaped(None),
         };
+    }
+
+    /// What the document should be, made once a state.
+    pub(super) fn digest(&mut self, content: &Content) -> Event {
+        let at = self.feed.at();
+        match &self.monitor.made {
+            Some(made) if made.revision() == at => made.clone(),
+            _ => {
+                let event = Event::of_digest(at, &digest(&self.text(content)));
+                self.monitor.made = Some(event.clone());
+                event
+            }
+        }
     }
 
     /// The length of its document.

@@ -141,6 +141,7 @@ impl<'a> Tree<'a> {
         let Some((parent, token)) = path.split_last() else {
             let top = self.cell(Cell::Null);
             self.cells.swap(top as usize, TOP as usize);
+            self.replaced.remove(&TOP);
             return Ok(top);
         };
         let parent = self.find(parent)?;
@@ -374,7 +375,7 @@ impl<'a> Tree<'a> {
         self.cells.extend(children.iter().map(|&child| Cell::Text(source, child)));
         let origin = if source == Source::Document { node } else { NONE };
         let expanded = if kind == Kind::Array {
-            let sequence = Sequence::new((first..self.cells.len() as u32).collect());
+            let sequence = Sequence::new(first..self.cells.len() as u32);
             Cell::Array(Box::new(Elements { sequence, origin, first }))
         } else {
             let list = children

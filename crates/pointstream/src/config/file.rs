@@ -92,10 +92,15 @@ impl Reader<'_> {
         let mut config = Config {
             listen: file.listen,
             allowed_hosts: file.allowed_hosts,
+            allowed_origins: file.allowed_origins,
             token_file: Some(self.dir.join(file.token_file.unwrap_or_else(|| TOKEN_FILE.into()))),
             ..Config::default()
         };
         config.store = file.store.map(|path| self.dir.join(path));
+        config.history.keep_days = file.history.keep_days;
+        if let Some(bytes) = file.history.bytes_max {
+            config.history.bytes_max = bytes;
+        }
         config.steady_time = file.steady_time;
         config.enums = Arc::new(self.enums(file.enums));
         let tunings = file.tuning.into_iter();

@@ -16,10 +16,14 @@ pub(super) struct File {
     pub(super) listen: Option<String>,
     #[serde(default)]
     pub(super) allowed_hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) allowed_origins: Vec<String>,
     pub(super) token_file: Option<PathBuf>,
     #[serde(default)]
     pub(super) tuning: BTreeMap<Spanned<Id>, TuningTable>,
     pub(super) store: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) history: HistoryTable,
     #[serde(default, deserialize_with = "some_duration")]
     pub(super) steady_time: Option<Duration>,
     #[serde(default)]
@@ -32,6 +36,13 @@ pub(super) struct File {
     pub(super) topic: Vec<Spanned<TopicTable>>,
     #[serde(default)]
     pub(super) publish: Vec<Spanned<PublishTable>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryTable {
+    pub(super) keep_days: Option<u32>,
+    pub(super) bytes_max: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -81,7 +81,9 @@ impl Publishing {
     /// Ends all, each with a farewell.
     pub(super) async fn end(&mut self) {
         let running = core::mem::take(&mut self.running);
-        running.values().for_each(|(_, running)| drop(running.stop.send_replace(true)));
+        for (_, running) in running.values() {
+            running.stop.send_replace(true);
+        }
         for (_, running) in running.into_values() {
             running.end().await;
         }

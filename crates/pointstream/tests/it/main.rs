@@ -5,6 +5,8 @@
 mod bench;
 mod config;
 mod gateway;
+#[cfg(all(feature = "http", feature = "store"))]
+mod history;
 mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;

@@ -167,7 +167,7 @@ impl Feed {
                         if is_whole {
                             snapshot_at = None;
                         } else if !self.by_row {
-                            snapshot_at.get_or_insert(Instant::now() + self.snapshot_time);
+                            snapshot_at.get_or_insert_with(|| Instant::now() + self.snapshot_time);
                         }
                     }
                     _ => return,
