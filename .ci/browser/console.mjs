@@ -120,6 +120,23 @@ try {
     await dialog.waitFor({ state: "hidden", timeout: WAIT });
   });
 
+  await check("the topic is shown as it is: document, patches, live", async () => {
+    await page.click("#view");
+    await page.waitForSelector("#viewer:not([hidden])", { timeout: WAIT });
+    const text = () => [...document.querySelectorAll("#viewer .lines li")].map((line) => line.textContent).join("\n");
+    const parsed = JSON.parse(await page.evaluate(text));
+    if (!parsed[POINT] || !("status" in parsed[POINT])) throw new Error(`no ${POINT} in the document`);
+    await page.waitForSelector("#viewer .lines .touched", { timeout: WAIT });
+    await page.waitForSelector('#viewer .events li[data-kind="patch"]', { timeout: WAIT });
+    await page.waitForFunction(() => document.querySelectorAll("#viewer .events li").length >= 5, null, { timeout: WAIT });
+    const told = await page.locator('#viewer .events li[data-kind="patch"] small').first().textContent();
+    if (!/ of /.test(told)) throw new Error(`bytes are told as "${told}"`);
+    await page.screenshot({ path: join(shots, "document.png") });
+    await page.click("#view");
+    await row.waitFor({ state: "visible", timeout: WAIT });
+    return told;
+  });
+
   await check("screenshot: desktop", () => shoot(page, "desktop"));
 
   await check("a phone of 360 x 740 needs no horizontal scroll", async () => {

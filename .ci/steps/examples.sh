@@ -101,6 +101,37 @@ assert done.returncode == 1 and [line.get("offset") for line in lines] == [None,
 print(shown, "frames shown as they are")
 END
 
+# An IOTMP server and a device, which is read, written and followed over HTTP.
+"$EXAMPLES/iotmp_server" --listen 127.0.0.1:0 --http 127.0.0.1:0 >"$CI_WORK/iotmp_server" &
+server=$!
+for _ in $(seq 100); do grep -q listening "$CI_WORK/iotmp_server" && break || sleep 0.1; done
+address() { sed -n "1s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$CI_WORK/iotmp_server"; }
+"$EXAMPLES/iotmp_device" --server "$(address iotmp)" >"$CI_WORK/iotmp_device" &
+device=$!
+for _ in $(seq 100); do grep -q connected "$CI_WORK/iotmp_server" && break || sleep 0.1; done
+run python3 - "http://$(address http)/v3/users/user/devices/device/resources" <<'END'
+import json, sys, urllib.request
+
+def call(path, body=None, **headers):
+    request = urllib.request.Request(sys.argv[1] + path, body and json.dumps(body).encode(), headers)
+    return urllib.request.urlopen(request, timeout=10)
+
+assert 20 < json.load(call("/temperature"))["celsius"] < 24
+assert json.load(call("/double", 21)) == 42
+call("/led", True)
+with call("/temperature?interval=1", Accept="text/event-stream") as stream:
+    values = []
+    while len(values) < 2:
+        line = stream.readline()
+        if line.startswith(b"data: "):
+            values.append(json.loads(line[6:])["celsius"])
+    print("a device read, written and followed:", values)
+END
+kill -INT $device && wait $device || fail "iotmp_device ended with $?"
+kill -INT $server && wait $server || fail "iotmp_server ended with $?"
+grep -q '"led":true' "$CI_WORK/iotmp_device" || fail "the device was not written"
+cat "$CI_WORK/iotmp_server"
+
 bad=$CI_WORK/bad.toml
 sed 's/^poll_time = "1s"/poll_tim = "1s"/' examples/gateway.toml >"$bad"
 refused "$bad:$(grep -n '^poll_tim ' "$bad" | cut -d: -f1)" --check --config "$bad"

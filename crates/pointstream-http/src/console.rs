@@ -36,6 +36,7 @@ pub const CONSOLE: &[StaticFile] = console! {
     "/patch.js" "patch.js" JS
     "/table.js" "table.js" JS
     "/trend.js" "trend.js" JS
+    "/viewer.js" "viewer.js" JS
     "/write.js" "write.js" JS
 };
 

@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `GET /v1/topics` | the topics |
 //! | `GET /v1/topics/{id}` | a topic as Server-Sent Events: `data`, then `patch` |
+//! | `GET /{url}` | the topic whose source has this URL, or that this URL is of, as a stream |
 //! | `GET /v1/topics/{id}/snapshot` | a topic's document, with an `ETag` |
+//! | `GET /v1/stream?topic=A&topic=B` | several topics as one stream |
+//! | `PATCH /v1/stream/{session}` | changes the topics of such a stream: `{"add": […], "remove": […]}` |
 //! | `POST`, `PATCH /publish/v1/topics/{id}` | publishes to a topic that is open to it |
 //! | `DELETE /publish/v1/topics/{id}/items/{item}` | removes an item |
 //! | `POST /publish/v1/topics` | publishes to several topics |

@@ -26,6 +26,9 @@ pub struct Options {
     pub token: Option<Token>,
     /// The files that are served beside the API; the console page by default.
     pub files: &'static [StaticFile],
+    /// The URLs of what topics are made of, each with the topic's name: by these a topic can be asked
+    /// for as well, as in `GET /http://api.example/prices`.
+    pub sources: Vec<(String, String)>,
     /// What clients may take.
     pub limits: Limits,
     /// The `retry` of an event stream: how long a client waits before it connects again.
@@ -46,6 +49,7 @@ impl Options {
             allowed_origins: Vec::new(),
             token: None,
             files: CONSOLE,
+            sources: Vec::new(),
             limits: Limits::default(),
             retry: Duration::from_secs(3),
             heartbeat: Duration::from_secs(10),

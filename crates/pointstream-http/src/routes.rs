@@ -1,8 +1,10 @@
 mod connectors;
+pub(crate) mod group;
 mod history;
 mod points;
 mod publish;
 mod service;
+mod source;
 pub(crate) mod topics;
 
 use std::future::ready;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, patch, post};
 use http::{StatusCode, Uri};
 use pointstream_hub::Hub;
 
@@ -35,6 +37,8 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/topic/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/latest/topics/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
+        .route("/v1/stream", get(group::stream))
+        .route("/v1/stream/{session}", patch(group::change))
         .route("/publish/v1/topics", any(publish::batch))
         .route("/publish/v1/topics/{id}", any(publish::topic))
         .route("/publish/v1/topics/{id}/items/{item}", any(publish::item))
@@ -56,13 +60,13 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         router = router.route(file.path, get(move || ready(service::file(file))));
     }
     router
-        .fallback(not_found)
+        .fallback(source::by_url)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
         .with_state(app)
 }
 
-async fn not_found(uri: Uri) -> ApiError {
+fn not_found(uri: &Uri) -> ApiError {
     let detail = format!("There is nothing at {}; the API begins at /v1/topics.", uri.path());
     ApiError::not_found("Not found", detail)
 }

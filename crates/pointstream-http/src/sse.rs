@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -10,13 +11,17 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
-use pointstream_hub::{ErrorCode, Event, Fault, Subscription};
+use pointstream_hub::{ErrorCode, Event, Fault, Group, Subscription};
 use pointstream_time::Seed;
 use tokio::time::{Instant, Sleep};
 
 use crate::clock;
 use crate::gzip::Gzip;
 use crate::state::{App, Connection};
+
+mod group;
+
+pub(crate) use group::GroupFeed;
 
 /// An event stream that was asked for, before it is known what it will say.
 pub(crate) struct Stream {
@@ -26,8 +31,16 @@ pub(crate) struct Stream {
 }
 
 /// The name of one stream, by which people who ask about it can be answered.
-#[derive(Clone, Copy)]
-struct Session(u128);
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Session(u128);
+
+impl FromStr for Session {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}
 
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,6 +66,25 @@ impl Stream {
         let mut feed = self.feed(opening, Some(subscription), connection);
         feed.gzip = gzip.then(Gzip::new);
         feed
+    }
+
+    /// What follows several topics.
+    pub(crate) fn follow_group(
+        mut self,
+        group: Group,
+        connection: Option<Arc<Connection>>,
+    ) -> GroupFeed {
+        let mut text = opening(self.app.options.retry);
+        text.push_str(&format!("event: stream\ndata: {{\"session\":\"{}\"}}\n\n", self.session));
+        let interval = jittered(self.app.options.heartbeat, &mut self.seed);
+        let heartbeat = Heartbeat::new(interval, self.app.started);
+        let (opening, group) = (Some(text.into()), Some(group));
+        GroupFeed { opening, group, heartbeat, connection, session: self.session, app: self.app }
+    }
+
+    /// Its name.
+    pub(crate) const fn session(&self) -> Session {
+        self.session
     }
 
     /// What says why there is nothing to follow.
@@ -159,18 +191,21 @@ impl Feed {
 
     /// The headers of the stream, besides what every answer carries.
     pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers: HeaderMap = HEADERS
-            .into_iter()
-            .map(|(name, value)| (name, HeaderValue::from_static(value)))
-            .collect();
+        let mut headers = headers_of(self.session);
         if self.gzip.is_some() {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        if let Ok(session) = HeaderValue::from_str(&self.session.to_string()) {
-            headers.insert(HeaderName::from_static("x-sd-session"), session);
-        }
         headers
     }
+}
+
+fn headers_of(session: Session) -> HeaderMap {
+    let mut headers: HeaderMap =
+        HEADERS.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+    if let Ok(session) = HeaderValue::from_str(&session.to_string()) {
+        headers.insert(HeaderName::from_static("x-sd-session"), session);
+    }
+    headers
 }
 
 impl IntoResponse for Feed {

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::cors::Origins;
 use crate::hosts::Hosts;
 use crate::metrics::Counters;
+use crate::routes::group::Groups;
 use crate::{Admin, Options};
 
 /// What all requests share.
@@ -20,6 +21,7 @@ pub(crate) struct App {
     pub(crate) hosts: Hosts,
     pub(crate) origins: Origins,
     pub(crate) counters: Counters,
+    pub(crate) groups: Groups,
     /// The origin of the grid that heartbeats are aligned to.
     pub(crate) started: Instant,
     ending: AtomicBool,
@@ -34,6 +36,7 @@ impl App {
             hosts: Hosts::new(&options.allowed_hosts),
             origins: Origins::new(&options.allowed_origins),
             counters: Counters::default(),
+            groups: Groups::default(),
             started: Instant::now(),
             ending: AtomicBool::new(false),
             seed: Mutex::new(options.seed.clone()),

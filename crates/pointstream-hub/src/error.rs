@@ -94,6 +94,12 @@ pub enum Error {
         /// The limit.
         max: usize,
     },
+    /// A group would have more topics than it may.
+    #[error("a group has at most {max} topics")]
+    GroupMax {
+        /// The most topics.
+        max: usize,
+    },
     /// The topic is not sent in this mode.
     #[error("the topic is not sent in this mode")]
     ModeRefused,

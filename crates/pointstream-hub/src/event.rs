@@ -105,6 +105,11 @@ impl Event {
         self.kind
     }
 
+    /// Whether it is a change, whose revision is the event's id.
+    pub const fn has_id(&self) -> bool {
+        matches!(self.kind, EventKind::Data | EventKind::Patch)
+    }
+
     /// What is wrong, if this is an error. Whoever sends it writes it anew with
     /// [`Fault::json`], since the hub knows neither the time of day nor the subscriber's session.
     pub fn fault(&self) -> Option<&Fault> {

@@ -45,6 +45,8 @@
 //! second, numbers only when they have moved. Subscribers with equal wishes share one view, its
 //! document and its bytes. Revisions of one view mean nothing to another.
 //!
+//! A [`Group`] follows several topics as one stream.
+//!
 //! An [`Event`] of kind [`EventKind::Error`] is a [`Fault`] and no change: whoever sends it writes
 //! its body with [`Fault::json`].
 //!
@@ -61,6 +63,7 @@ mod edit;
 mod error;
 mod event;
 mod fault;
+mod group;
 mod hub;
 mod idempotency;
 mod item_path;
@@ -88,6 +91,7 @@ pub use edit::Edit;
 pub use error::{Ended, Error};
 pub use event::{Event, EventKind};
 pub use fault::{ErrorCode, Fault};
+pub use group::{Group, GroupEvent, GroupHandle, Position};
 pub use hub::{Hub, Published, Snapshot, TopicInfo};
 pub use item_path::{ItemIdPath, ItemIdPathError};
 pub use limits::Limits;

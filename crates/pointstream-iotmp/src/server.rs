@@ -3,6 +3,8 @@
 mod auth;
 mod device;
 mod event;
+#[cfg(feature = "http")]
+pub mod http;
 mod jobs;
 mod serve;
 mod services;
@@ -28,7 +30,7 @@ pub use auth::{Accounts, AccountsError, Authenticator};
 pub use device::{CallError, Device};
 pub use event::{DeviceId, Event};
 pub use services::{ServiceError, Services};
-pub use values::{Update, Values};
+pub use values::{Sample, Update, Values};
 
 use crate::server::serve::{Entrance, Served};
 use crate::server::shared::Shared;

@@ -2,6 +2,8 @@
 
 mod broker;
 mod client;
+#[cfg(feature = "driver")]
+mod line;
 mod observe;
 mod takers;
 mod task;
@@ -11,6 +13,8 @@ pub use broker::Broker;
 #[cfg(feature = "driver")]
 pub(crate) use client::WeakClient;
 pub use client::{Client, ClientError, Delivery, Link, Pin};
+#[cfg(feature = "driver")]
+pub(crate) use line::Line;
 pub use observe::{Observation, Observed};
 #[cfg(feature = "driver")]
 pub(crate) use takers::{Gate, TakerId};

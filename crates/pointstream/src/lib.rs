@@ -26,6 +26,8 @@ pub use pointstream_iotmp as iotmp;
 pub use pointstream_modbus as modbus;
 #[cfg(feature = "mqtt")]
 pub use pointstream_mqtt as mqtt;
+#[cfg(feature = "iotmp")]
+pub use pointstream_net as net;
 #[cfg(feature = "tokio")]
 pub use pointstream_points as points;
 

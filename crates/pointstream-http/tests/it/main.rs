@@ -10,6 +10,7 @@ mod api;
 mod connectors;
 mod direct;
 mod faults;
+mod group;
 mod http2;
 mod parser;
 mod publish;

@@ -68,6 +68,35 @@ async fn a_stream_has_the_documented_head_and_order() {
 }
 
 #[tokio::test]
+async fn a_topic_is_found_by_the_url_of_its_source_or_of_its_own() {
+    let gateway = Gateway::with(|options| {
+        options.sources = vec![("http://api.example/prices?a=1".into(), "plant".into())];
+    })
+    .await;
+    gateway.publish("1");
+    let own = format!("/http://{}/v1/topics/plant?X-Sd-Token=t", gateway.addr);
+    for target in [
+        "/http://api.example/prices?a=1&X-Sd-Token=t&X-Sd-Header=Authorization%3A%20Basic%20QQ",
+        "/http:/api.example/prices?a=1?X-Sd-Token=t",
+        &own,
+    ] {
+        let event = gateway.subscribe(target, "").await.event().await;
+        assert_eq!((&*event.name, &*event.data), ("data", "1"), "{target}");
+    }
+    for target in [
+        "/http://api.example/other",
+        "/http://evil.example/v1/topics/plant",
+        "/http://169.254.169.254/latest/meta-data",
+        "/http://",
+    ] {
+        let mut stream = gateway.subscribe(target, "").await;
+        assert_eq!(stream.head.status, 200);
+        let event = stream.event().await;
+        assert_eq!((&*event.name, &parse(&event)["code"]), ("error", &json!(40_100)), "{target}");
+    }
+}
+
+#[tokio::test]
 async fn a_topic_without_a_document_sends_one_when_it_has_it() {
     let gateway = Gateway::start().await;
     let mut stream = gateway.subscribe("/v1/topics/rows", "").await;

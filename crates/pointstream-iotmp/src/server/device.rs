@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::event::DeviceId;
 use super::shared::Shared;
-use super::values::{Queue, Values};
+use super::values::{Queue, Sample, Values};
 use crate::Payload;
 use crate::mux::{self, JoinError, Mux, Sink};
 use crate::session::{Answer, RequestError, Stream};
@@ -24,11 +24,13 @@ pub(crate) struct State {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) mux: Mux<Arc<Payload>>,
+    pub(crate) mux: Mux<Arc<Sample>>,
     pub(crate) sinks: BTreeMap<Sink, Receiver>,
     /// The session that serves the device.
     pub(crate) session: Option<u64>,
     pub(crate) commands: VecDeque<Command>,
+    /// What the device has, by name, once it was asked in this session.
+    pub(crate) kinds: Option<Arc<BTreeMap<String, u64>>>,
 }
 
 /// Where the values of a sink go.
@@ -72,6 +74,7 @@ impl State {
             sinks: BTreeMap::new(),
             session: None,
             commands: VecDeque::new(),
+            kinds: None,
         };
         Self { id, inner: Mutex::new(inner), wake: Notify::new() }
     }
@@ -103,15 +106,18 @@ impl State {
     }
 }
 
+/// What sinks are told: a value, or that their stream has ended.
+pub(crate) type Told = Vec<(Receiver, Option<Arc<Sample>>)>;
+
 /// Hands out what sinks are told. Without the lock of the device whose sinks they are, since
 /// another device's may be taken.
-pub(crate) fn deliver(told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
+pub(crate) fn deliver(told: &mut Told) {
     for (receiver, value) in told.drain(..) {
         match (receiver, value) {
             (Receiver::Queue(queue), Some(value)) => queue.push(value),
             (Receiver::Queue(queue), None) => queue.end(),
             (Receiver::Device(state, session, stream), Some(value)) => {
-                state.send(session, stream, value);
+                state.send(session, stream, Arc::new(value.value.clone()));
             }
             (Receiver::Device(..), None) => {}
         }
@@ -120,7 +126,7 @@ pub(crate) fn deliver(told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
 
 impl Inner {
     /// What sinks are told next, to be delivered after the lock.
-    pub(crate) fn take_told(&mut self, told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
+    pub(crate) fn take_told(&mut self, told: &mut Told) {
         while let Some(event) = self.mux.poll_event() {
             let (sink, value) = match event {
                 mux::Event::Value(sink, value) => (sink, Some(value)),
@@ -208,6 +214,23 @@ impl Device {
         self.call(|answer| Command::Describe { resource, answer }).await
     }
 
+    /// What kind of resource it is: 1 for one that only runs, 2 for an input, 3 for an output, 4 for
+    /// both. Nothing where the device does not say. It is asked once in a session.
+    pub(crate) async fn kind(&self, resource: &str) -> Option<u64> {
+        let known = self.state.lock().kinds.clone();
+        let kinds = match known {
+            Some(kinds) => kinds,
+            None => {
+                let asked = tokio::time::timeout(KINDS_TIME, self.describe(None)).await;
+                let list = asked.unwrap_or(Err(CallError::TimedOut)).ok().flatten();
+                let kinds = Arc::new(list.map(|list| kinds(&list)).unwrap_or_default());
+                self.state.lock().kinds = Some(Arc::clone(&kinds));
+                kinds
+            }
+        };
+        kinds.get(resource).copied()
+    }
+
     /// The values of a resource, every `interval`, or without one whenever the device has something
     /// to tell. The device is asked once for all who want it; the streams are opened anew when it
     /// connects again. Ends when it is dropped.
@@ -262,4 +285,17 @@ impl Device {
         let answer = receiver.await.unwrap_or(Err(CallError::Offline))?;
         if answer.ok { Ok(answer.payload) } else { Err(CallError::Refused(answer)) }
     }
+}
+
+/// How long a device may take to say what it has, where that is not what is asked.
+const KINDS_TIME: Duration = Duration::from_secs(3);
+
+/// The kinds in a description of all resources.
+pub(crate) fn kinds(list: &Payload) -> BTreeMap<String, u64> {
+    let Some(map) = list.value().as_map() else { return BTreeMap::new() };
+    let entries = map.iter().filter_map(|(name, about)| {
+        let kind = about.as_map()?.get("fn")?.as_u64()?;
+        Some((name.as_str()?.to_string(), kind))
+    });
+    entries.collect()
 }

@@ -98,6 +98,7 @@ impl Shared {
         };
         let mut inner = state.lock();
         let replaced = inner.session.replace(session).is_some();
+        inner.kinds = None;
         inner.mux.set_keeps(keeps);
         inner.mux.on_connected();
         drop(inner);

@@ -1,0 +1,4 @@
+//! The driver of kind `sparkplug` on loopback, against a small broker.
+
+mod broker;
+mod host;
