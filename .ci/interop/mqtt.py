@@ -296,6 +296,15 @@ kind = "Number"
 cur = "plc/setpoint"
 write = "plc/setpoint/set?payload={{\\"sp\\":{{value}}}}&qos=2&confirm=plc/setpoint"
 
+[[publish]]
+id = "up"
+kind = "mqtt"
+uri = "{broker.url('tcp')}"
+prefix = "gw/1"
+topics = ["plant"]
+points = ["plant"]
+snapshot_time = "500ms"
+
 [[connector.point]]
 id = "site.stale"
 kind = "Number"
@@ -303,8 +312,9 @@ tuning = "quick"
 cur = "plc/once"
 """
     )
-    with client(broker.ports["tcp"], "plc") as plc:
+    with client(broker.ports["tcp"], "plc") as plc, client(broker.ports["tcp"], "cloud") as cloud:
         plc.subscribe("plc/setpoint/set", qos=2)
+        cloud.subscribe("gw/1/#", qos=1)
 
         def answers():
             while (message := plc.seen.get()) is not None:
@@ -333,6 +343,7 @@ cur = "plc/once"
             check("gateway: a bad payload is its point's fault", bad, point("site.bad"))
             stale = until(lambda: point("site.stale")["curStatus"] == "stale", 10)
             check("gateway: what is not told again goes stale", stale, point("site.stale"))
+            published(cloud, url, plc)
             body = json.dumps({"val": 19.5}).encode()
             request = urllib.request.Request(f"{url}/v1/points/site.setpoint/write", body)
             request.add_header("Content-Type", "application/json")
@@ -356,6 +367,42 @@ cur = "plc/once"
             again = until(lambda: point("site.temp").get("curVal") == 22)
             check("gateway: data flows again", again, point("site.temp"))
         plc.seen.put(None)
+        latest = {}
+        until(lambda: take(cloud, latest).get("gw/1/status") == b"offline", 5)
+        offline = latest.get("gw/1/status")
+        check("publish: the gateway says farewell", offline == b"offline", offline)
+
+
+def take(cloud, latest, patches=None):
+    """The last message of each topic, and all patches."""
+    while not cloud.seen.empty():
+        message = cloud.seen.get()
+        latest[message.topic] = message.payload
+        if patches is not None and message.topic.endswith("/patch"):
+            patches.append(json.loads(message.payload))
+    return latest
+
+
+def published(cloud, url, plc):
+    """What the gateway publishes is what its own subscribers get."""
+    latest, patches = {}, []
+    until(lambda: "gw/1/points/site.temp" in take(cloud, latest, patches))
+    check("publish: the gateway says that it is there", latest.get("gw/1/status") == b"online")
+    row = json.loads(latest["gw/1/points/site.temp"])
+    check("publish: a row of its own", row == document(f"{url}/v1/topics/plant")["site.temp"], row)
+    plc.publish("plc/state", '{"t":7}', qos=1)
+
+    def both():
+        whole = json.loads(take(cloud, latest, patches).get("gw/1/plant", b"{}"))
+        return whole.get("document") == document(f"{url}/v1/topics/plant") and any(
+            operation.get("value") == 7 or operation.get("value", {}) and "7" in str(operation["value"])
+            for patch in patches
+            for operation in patch["patch"]
+        )
+
+    check("publish: patches, and a snapshot that follows", until(both), (latest, patches))
+    revisions = [int(patch["revision"].split("#")[1]) for patch in patches]
+    check("publish: patches in their order", revisions == sorted(set(revisions)), revisions)
 
 
 def will(broker):
