@@ -27,6 +27,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use auth::{Accounts, AccountsError, Authenticator};
+#[cfg(feature = "driver")]
+pub(crate) use device::kinds;
 pub use device::{CallError, Device};
 pub use event::{DeviceId, Event};
 pub use services::{ServiceError, Services};
@@ -253,6 +255,11 @@ impl Devices {
     /// A device that is connected, or that somebody reads values of.
     pub fn find(&self, id: &DeviceId) -> Option<Device> {
         self.shared.find(id)
+    }
+
+    #[cfg(feature = "driver")]
+    pub(crate) fn pin(&self, id: &DeviceId) -> shared::Pinned {
+        self.shared.pin(id)
     }
 
     /// All of them, in no order.

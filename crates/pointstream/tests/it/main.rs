@@ -5,6 +5,8 @@
 mod bench;
 mod config;
 mod gateway;
+#[cfg(feature = "iotmp")]
+mod iotmp;
 mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;
