@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Modbus with others: pymodbus as a server of our client, pymodbus and mbpoll as clients of our server;
-# by TCP, UDP, RTU over TCP, and RTU on a pair of pseudo terminals.
+# by TCP, UDP, RTU over TCP, and RTU on a pair of pseudo terminals. IOTMP with an implementation in Python.
 . .ci/lib.sh
 
 need mbpoll mbpoll
@@ -13,3 +13,4 @@ examples
 
 run timeout --foreground 300 "$venv/bin/python" .ci/interop/modbus.py "$EXAMPLES/gateway"
 run timeout --foreground 300 "$venv/bin/python" .ci/interop/modbus_wires.py "$EXAMPLES"
+run timeout --foreground 60 python3 .ci/interop/iotmp.py "$EXAMPLES"

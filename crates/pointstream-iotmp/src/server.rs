@@ -2,6 +2,8 @@
 
 mod auth;
 mod device;
+#[cfg(feature = "http")]
+mod endpoints;
 mod event;
 #[cfg(feature = "http")]
 pub mod http;
@@ -30,6 +32,8 @@ pub use auth::{Accounts, AccountsError, Authenticator};
 #[cfg(feature = "driver")]
 pub(crate) use device::kinds;
 pub use device::{CallError, Device};
+#[cfg(feature = "http")]
+pub use endpoints::{Endpoints, EndpointsError, HttpEndpoint};
 pub use event::{DeviceId, Event};
 pub use services::{ServiceError, Services};
 pub use values::{Sample, Update, Values};

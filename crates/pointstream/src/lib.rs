@@ -8,6 +8,8 @@
 mod config;
 #[cfg(feature = "tokio")]
 mod gateway;
+#[cfg(all(feature = "iotmp", feature = "store"))]
+mod properties;
 #[cfg(feature = "http")]
 mod serve;
 
@@ -38,5 +40,7 @@ pub use pointstream_store as store;
 pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
+#[cfg(all(feature = "iotmp", feature = "store"))]
+pub use properties::StoredProperties;
 #[cfg(feature = "http")]
 pub use serve::HttpError;

@@ -190,11 +190,13 @@ impl Device {
     }
 
     /// The number of the session that serves it.
+    #[cfg(feature = "driver")]
     pub(crate) fn session(&self) -> Option<u64> {
         self.state.lock().session
     }
 
     /// Waits until its session is another one than this, or one that it had not.
+    #[cfg(feature = "driver")]
     pub(crate) async fn changed_from(&self, session: Option<u64>) -> Option<u64> {
         loop {
             let changed = self.state.changed.notified();
