@@ -275,6 +275,10 @@ impl Gateway {
         #[cfg(feature = "store")]
         self.shared.collect(&config.history).await;
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        #[cfg(feature = "http")]
+        {
+            self.shared.lock().config_path.clone_from(&config.path);
+        }
         self.config = config;
         Ok(applied)
     }

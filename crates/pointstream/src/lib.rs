@@ -36,7 +36,8 @@ pub use pointstream_store as store;
 
 #[cfg(feature = "tokio")]
 pub use config::{
-    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, TopicConfig, WatchMode,
+    Config, ConfigFile, ConnectorConfig, EditError, HistoryConfig, NewPoint, Problem, Problems,
+    TopicConfig, WatchMode,
 };
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
