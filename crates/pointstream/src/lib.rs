@@ -8,6 +8,8 @@
 mod config;
 #[cfg(feature = "tokio")]
 mod gateway;
+#[cfg(all(feature = "iotmp", feature = "store"))]
+mod properties;
 #[cfg(feature = "http")]
 mod serve;
 
@@ -37,11 +39,13 @@ pub use pointstream_store as store;
 #[cfg(feature = "tokio")]
 pub use config::{
     Config, ConfigFile, ConnectorConfig, EditError, HistoryConfig, NewPoint, Problem, Problems,
-    TopicConfig, WatchMode,
+    PublishConfig, TopicConfig, WatchMode,
 };
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
 #[cfg(feature = "store")]
 pub use gateway::{HisProgress, HisSynced};
+#[cfg(all(feature = "iotmp", feature = "store"))]
+pub use properties::StoredProperties;
 #[cfg(feature = "http")]
 pub use serve::HttpError;
