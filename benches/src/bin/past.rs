@@ -51,9 +51,9 @@ fn run(folder: &Path) -> Fallible<()> {
     println!("Appended per second, {POINTS} points in turn, flushed each 200 ms:");
     println!("{ours:.0}, SQLite {theirs:.0}: {:.1} times\n", ours / theirs);
     println!(
-        "| a year of one-minute values | bytes each | SQLite | read ms | SQLite | {BUCKETS} buckets ms | SQLite |"
+        "| a year of one-minute values | bytes each | in the file | SQLite | read ms | SQLite | {BUCKETS} buckets ms | SQLite |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for (name, signal) in signals() {
         year(folder, name, &signal)?;
     }
@@ -166,6 +166,7 @@ fn year(folder: &Path, name: &str, signal: &[f64]) -> Fallible<()> {
     transaction.commit()?;
     connection.pragma_update(None, "wal_checkpoint", "TRUNCATE")?;
     let stored = history.trim(Timestamp::MIN, u64::MAX)?.bytes as f64 / YEAR as f64;
+    let taken = file_bytes(&ours)? / YEAR as f64;
     let file: f64 = connection.query_row(
         "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
         [],
@@ -176,7 +177,7 @@ fn year(folder: &Path, name: &str, signal: &[f64]) -> Fallible<()> {
     let roll_ours = best(|| roll_ours(&history))?;
     let roll_theirs = best(|| roll_theirs(&connection))?;
     println!(
-        "| {name} | {stored:.2} | {:.2} | {read_ours:.1} | {read_theirs:.1} | {roll_ours:.1} | {roll_theirs:.1} |",
+        "| {name} | {stored:.2} | {taken:.2} | {:.2} | {read_ours:.1} | {read_theirs:.1} | {roll_ours:.1} | {roll_theirs:.1} |",
         file / YEAR as f64
     );
     drop((history, connection));
@@ -184,6 +185,12 @@ fn year(folder: &Path, name: &str, signal: &[f64]) -> Fallible<()> {
     remove(ours)?;
     remove(theirs)?;
     Ok(())
+}
+
+/// What a file takes on the disk.
+fn file_bytes(path: &Path) -> Fallible<f64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata(path)?.blocks() as f64 * 512.0)
 }
 
 /// The shortest of some runs, in milliseconds.
