@@ -53,6 +53,7 @@ mod his;
 mod hosts;
 mod io;
 mod metrics;
+mod openapi;
 mod options;
 mod query;
 mod routes;

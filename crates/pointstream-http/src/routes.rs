@@ -57,7 +57,8 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/points/{id}/his/sync", post(history::sync))
         .route("/v1/points/{id}/sync", post(points::sync))
         .route("/healthz", get(service::healthz))
-        .route("/metrics", get(service::metrics));
+        .route("/metrics", get(service::metrics))
+        .route("/openapi.json", get(service::openapi));
     for file in app.options.files {
         router = router.route(file.path, get(move || ready(service::file(file))));
     }
