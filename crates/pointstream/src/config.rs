@@ -7,12 +7,14 @@ use pointstream_conn::ConnConfig;
 use pointstream_point::{EnumDefs, Id, PointSpec, Tuning};
 
 mod csv_points;
+mod edit;
 mod file;
 mod locate;
 mod problem;
 mod raw;
 mod watch;
 
+pub use edit::{EditError, NewPoint};
 pub use problem::{Problem, Problems};
 pub use watch::ConfigFile;
 
@@ -52,6 +54,8 @@ pub struct Config {
     pub topics: Vec<TopicConfig>,
     /// What is published to brokers.
     pub publish: Vec<PublishConfig>,
+    /// The file that it was read from, if it was.
+    pub path: Option<PathBuf>,
     /// Where it was read from.
     source: Option<Arc<Source>>,
 }

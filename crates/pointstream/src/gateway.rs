@@ -289,6 +289,10 @@ impl Gateway {
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
         let seed = self.seed.next_u64();
         self.publishing.apply(publishers, &self.shared.hub, seed).await;
+        #[cfg(feature = "http")]
+        {
+            self.shared.lock().config_path.clone_from(&config.path);
+        }
         self.config = config;
         Ok(applied)
     }

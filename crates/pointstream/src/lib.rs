@@ -38,8 +38,8 @@ pub use pointstream_store as store;
 
 #[cfg(feature = "tokio")]
 pub use config::{
-    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, PublishConfig,
-    TopicConfig, WatchMode,
+    Config, ConfigFile, ConnectorConfig, EditError, HistoryConfig, NewPoint, Problem, Problems,
+    PublishConfig, TopicConfig, WatchMode,
 };
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};

@@ -38,7 +38,10 @@ impl Config {
     pub(super) fn read_with(path: &Path, files: &mut Vec<PathBuf>) -> Result<Self, Problems> {
         let name = path.display().to_string();
         let text = read_text(path).map_err(|error| Problem::of_file(&name, error))?;
-        Self::parse_with(&text, &name, path.parent().unwrap_or_else(|| Path::new("")), files)
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let mut config = Self::parse_with(&text, &name, folder, files)?;
+        config.path = Some(path.to_owned());
+        Ok(config)
     }
 
     /// Reads a configuration from the text of a TOML file. `name` stands before each problem;

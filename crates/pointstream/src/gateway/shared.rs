@@ -42,6 +42,9 @@ pub(crate) struct State {
     /// The points that belong to no connector.
     own: BTreeMap<Id, PointKey>,
     pub(crate) arrays: Arrays,
+    /// The file of the configuration that is applied, if it comes from one.
+    #[cfg(feature = "http")]
+    pub(crate) config_path: Option<std::path::PathBuf>,
     pub(super) kept: Kept,
     pub(super) keeper: Keeper,
     pub(super) enums: Arc<EnumDefs>,
