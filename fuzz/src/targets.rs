@@ -7,6 +7,7 @@ mod mqtt;
 mod net;
 mod patch;
 mod points;
+mod poll;
 mod sparkplug;
 
 pub use hub::hub_topic;
@@ -16,4 +17,5 @@ pub use mqtt::{mqtt_packet, mqtt_session, mqtt_topic};
 pub use net::net_ws_frames;
 pub use patch::{patch_apply, patch_diff};
 pub use points::points_filter;
+pub use poll::poll_machine;
 pub use sparkplug::{sparkplug_machines, sparkplug_payload};

@@ -109,6 +109,11 @@ impl Stream {
         self.feed(text, None, None)
     }
 
+    /// The time without any write after which this one shows that it is there.
+    pub(crate) fn heartbeat(&mut self) -> Heartbeat {
+        Heartbeat::new(jittered(self.app.options.heartbeat, &mut self.seed), self.app.started)
+    }
+
     /// A fault as JSON.
     pub(crate) fn json(&self, fault: &Fault) -> String {
         json_of(fault, self.session)
@@ -120,8 +125,7 @@ impl Stream {
         subscription: Option<Subscription>,
         connection: Option<Arc<Connection>>,
     ) -> Feed {
-        let interval = jittered(self.app.options.heartbeat, &mut self.seed);
-        let heartbeat = Heartbeat::new(interval, self.app.started);
+        let heartbeat = self.heartbeat();
         let opening = Some(opening.into());
         let session = self.session;
         Feed { opening, subscription, heartbeat, connection, session, gzip: None }
@@ -253,7 +257,7 @@ impl http_body::Body for FeedBody {
 }
 
 /// A comment after a time without any write.
-struct Heartbeat {
+pub(crate) struct Heartbeat {
     interval: Duration,
     origin: Instant,
     wrote: Instant,
@@ -269,13 +273,13 @@ impl Heartbeat {
         Self { interval, origin, wrote: origin, just_wrote: true, sleep: None, waker: None }
     }
 
-    const fn on_write(&mut self) {
+    pub(crate) const fn on_write(&mut self) {
         self.just_wrote = true;
     }
 
     /// Whether it is time. The timer is moved only when it fires, not at each write; it fires on a
     /// grid that all streams share, so that one wake-up serves many.
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         if self.interval.is_zero() {
             return false;
         }

@@ -22,8 +22,11 @@ mod keeper;
 mod levels;
 mod notices;
 mod plan;
+mod publish;
 mod row;
 mod shared;
+#[cfg(feature = "store")]
+mod sync_his;
 mod time;
 mod topics;
 mod watching;
@@ -33,6 +36,8 @@ use shared::Follow;
 
 pub use levels::LevelWritten;
 pub(crate) use shared::{Conn, Shared};
+#[cfg(feature = "store")]
+pub use sync_his::{HisProgress, HisSynced};
 
 /// Connectors, points and topics, joined: what devices say goes into topics, what people write goes
 /// to devices.
@@ -53,6 +58,7 @@ pub struct Gateway {
     services: JoinSet<()>,
     /// The work of the store, which ends by itself with the last who keeps anything in it.
     storing: JoinSet<()>,
+    publishing: publish::Publishing,
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
@@ -125,6 +131,14 @@ pub enum ApplyError {
         #[source]
         error: FilterError,
     },
+    /// What is to be published cannot be.
+    #[error("publisher {id}: {error}")]
+    Publish {
+        /// The publisher.
+        id: Id,
+        /// Why.
+        error: String,
+    },
     /// The store cannot be opened.
     #[error("{0}")]
     Store(String),
@@ -178,6 +192,7 @@ impl Gateway {
             connectors: JoinSet::new(),
             services,
             storing: JoinSet::new(),
+            publishing: publish::Publishing::default(),
             clock,
             #[cfg(feature = "store")]
             store: None,
@@ -228,6 +243,7 @@ impl Gateway {
         // What runs is compared, not what was wanted last: that may have been applied in part.
         let running = self.shared.running();
         let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
+        let publishers = self.publishing.plan(&config.publish)?;
         while let Some(ended) = self.connectors.try_join_next() {
             on_ended(ended);
         }
@@ -271,6 +287,8 @@ impl Gateway {
         #[cfg(feature = "store")]
         self.shared.collect(&config.history).await;
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        let seed = self.seed.next_u64();
+        self.publishing.apply(publishers, &self.shared.hub, seed).await;
         self.config = config;
         Ok(applied)
     }
@@ -286,6 +304,7 @@ impl Gateway {
         plan::prefer(&mut config);
         self.check_limits(&config)?;
         let plan = Plan::new(&self.registry, &BTreeMap::new(), &config, &mut Seed::new(0))?;
+        publish::Publishing::default().plan(&config.publish)?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {
@@ -317,6 +336,7 @@ impl Gateway {
     /// second however many there are and whatever they do.
     pub async fn shutdown(mut self) {
         self.services.abort_all();
+        self.publishing.end().await;
         #[cfg(feature = "store")]
         {
             let written = self.shared.write_due(jiff::Timestamp::MAX);
