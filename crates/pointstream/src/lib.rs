@@ -40,5 +40,7 @@ pub use config::{
 };
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
+#[cfg(feature = "store")]
+pub use gateway::{HisProgress, HisSynced};
 #[cfg(feature = "http")]
 pub use serve::HttpError;
