@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::WatchMode;
+use super::source::SourceTable;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,6 +35,8 @@ pub(super) struct File {
     pub(super) connector: Vec<Spanned<ConnectorTable>>,
     #[serde(default)]
     pub(super) topic: Vec<Spanned<TopicTable>>,
+    #[serde(default)]
+    pub(super) source: Vec<Spanned<SourceTable>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -10,3 +10,5 @@ mod history;
 mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;
+#[cfg(feature = "poll")]
+mod sources;
