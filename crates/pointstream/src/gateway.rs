@@ -353,11 +353,9 @@ impl Gateway {
     }
 
     fn check_limits(&self, config: &Config) -> Result<(), ApplyError> {
-        let mut len = config.topics.len();
+        let len = config.topics.len();
         #[cfg(feature = "poll")]
-        {
-            len += config.sources.len();
-        }
+        let len = len + config.sources.len();
         let max = self.hub().limits().topics_max - 1;
         if len > max {
             return Err(ApplyError::Limit(format!("there are {len} topics, more than {max}")));
