@@ -10,7 +10,9 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use pointstream::conn::Registry;
+use pointstream::iotmp;
 use pointstream::modbus::{self, Server};
+use pointstream::mqtt;
 use pointstream::{Config, ConfigFile, Gateway};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -57,7 +59,9 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut simulator = Simulator::new();
     let mut source = Source::new(&args);
     let mut registry = Registry::new();
+    iotmp::register(&mut registry);
     modbus::register(&mut registry);
+    mqtt::register(&mut registry);
     let mut gateway = Gateway::new(registry);
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);

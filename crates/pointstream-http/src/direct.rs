@@ -66,9 +66,8 @@ pub(crate) fn open(app: &Arc<App>, bytes: &[u8], connection: &Arc<Connection>) -
         return Some(Opened::Ws(Ws::new(head, stream, subscription, rest)));
     }
     let gzip = wants::gzip(&head.uri, &head.headers);
-    let connection = Some(Arc::clone(connection));
     let stream = stream.padded(wants::pad(&head.uri, &head.headers));
-    let feed = stream.follow(subscription.ok()?, connection, gzip);
+    let feed = stream.follow(subscription.ok()?, Some(Arc::clone(connection)), gzip);
     let mut headers = feed.headers();
     guard::seal(app, StatusCode::OK, &head.headers, &mut headers);
     headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

@@ -53,6 +53,8 @@ pub struct Config {
     pub steady_time: Option<Duration>,
     /// The topics. Without any there is one, `plant`, with all points.
     pub topics: Vec<TopicConfig>,
+    /// What is published to brokers.
+    pub publish: Vec<PublishConfig>,
     /// The topics that are polled from HTTP APIs.
     #[cfg(feature = "poll")]
     pub sources: Vec<SourceConfig>,
@@ -135,6 +137,46 @@ pub struct TopicConfig {
     pub filter: Option<String>,
     /// When its points are polled.
     pub watch: WatchMode,
+}
+
+/// What of the gateway is published to a broker.
+///
+/// A topic `T` appears as `PREFIX/T`, retained, `{"revision":…,"document":…}`, and its changes as
+/// `PREFIX/T/patch`, `{"revision":…,"patch":[…]}`, with the same operations that its subscribers get. A
+/// snapshot follows each change within [`snapshot_time`](Self::snapshot_time). A row `R` of a topic of points appears as
+/// `PREFIX/points/R`, retained.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PublishConfig {
+    /// Its name.
+    pub id: Id,
+    /// The kind of broker: `mqtt`.
+    pub kind: String,
+    /// What stands in front of all names at the broker.
+    pub prefix: String,
+    /// Topics that are published as documents and patches.
+    pub topics: Vec<Id>,
+    /// Topics of points whose rows are published one by one.
+    pub points: Vec<Id>,
+    /// How long after a change a snapshot follows. Default 5 s.
+    pub snapshot_time: Duration,
+    /// The options of the kind: for `mqtt` those of a connector of that kind.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+impl PublishConfig {
+    /// Nothing yet, to be published under a prefix.
+    pub fn new(id: Id, kind: impl Into<String>, prefix: impl Into<String>) -> Self {
+        Self {
+            id,
+            kind: kind.into(),
+            prefix: prefix.into(),
+            topics: Vec::new(),
+            points: Vec::new(),
+            snapshot_time: Duration::from_secs(5),
+            options: serde_json::Map::new(),
+        }
+    }
 }
 
 /// When the points of a topic are polled.

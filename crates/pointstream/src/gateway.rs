@@ -22,6 +22,7 @@ mod keeper;
 mod levels;
 mod notices;
 mod plan;
+mod publish;
 mod row;
 mod shared;
 #[cfg(feature = "poll")]
@@ -59,6 +60,7 @@ pub struct Gateway {
     services: JoinSet<()>,
     /// The work of the store, which ends by itself with the last who keeps anything in it.
     storing: JoinSet<()>,
+    publishing: publish::Publishing,
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
@@ -131,6 +133,14 @@ pub enum ApplyError {
         #[source]
         error: FilterError,
     },
+    /// What is to be published cannot be.
+    #[error("publisher {id}: {error}")]
+    Publish {
+        /// The publisher.
+        id: Id,
+        /// Why.
+        error: String,
+    },
     /// The store cannot be opened.
     #[error("{0}")]
     Store(String),
@@ -184,6 +194,7 @@ impl Gateway {
             connectors: JoinSet::new(),
             services,
             storing: JoinSet::new(),
+            publishing: publish::Publishing::default(),
             clock,
             #[cfg(feature = "store")]
             store: None,
@@ -234,6 +245,7 @@ impl Gateway {
         // What runs is compared, not what was wanted last: that may have been applied in part.
         let running = self.shared.running();
         let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
+        let publishers = self.publishing.plan(&config.publish)?;
         while let Some(ended) = self.connectors.try_join_next() {
             on_ended(ended);
         }
@@ -287,6 +299,8 @@ impl Gateway {
             let named: BTreeSet<Id> = retired.into_iter().chain(begun).collect();
             applied.topics.extend(named);
         }
+        let seed = self.seed.next_u64();
+        self.publishing.apply(publishers, &self.shared.hub, seed).await;
         self.config = config;
         Ok(applied)
     }
@@ -302,6 +316,7 @@ impl Gateway {
         plan::prefer(&mut config);
         self.check_limits(&config)?;
         let plan = Plan::new(&self.registry, &BTreeMap::new(), &config, &mut Seed::new(0))?;
+        publish::Publishing::default().plan(&config.publish)?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {
@@ -333,6 +348,7 @@ impl Gateway {
     /// second however many there are and whatever they do.
     pub async fn shutdown(mut self) {
         self.services.abort_all();
+        self.publishing.end().await;
         #[cfg(feature = "store")]
         {
             let written = self.shared.write_due(jiff::Timestamp::MAX);

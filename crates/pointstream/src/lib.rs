@@ -8,6 +8,8 @@
 mod config;
 #[cfg(feature = "tokio")]
 mod gateway;
+#[cfg(all(feature = "iotmp", feature = "store"))]
+mod properties;
 #[cfg(feature = "http")]
 mod serve;
 
@@ -41,11 +43,14 @@ pub use pointstream_poll as poll;
 pub use config::SourceConfig;
 #[cfg(feature = "tokio")]
 pub use config::{
-    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, TopicConfig, WatchMode,
+    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, PublishConfig,
+    TopicConfig, WatchMode,
 };
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
 #[cfg(feature = "store")]
 pub use gateway::{HisProgress, HisSynced};
+#[cfg(all(feature = "iotmp", feature = "store"))]
+pub use properties::StoredProperties;
 #[cfg(feature = "http")]
 pub use serve::HttpError;

@@ -40,7 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pointstream-hub", &["patch", "time"]),
     ("pointstream-store", &["point"]),
     ("pointstream-http", &["hub", "net", "point", "time"]),
-    ("pointstream-iotmp", &["net", "time"]),
+    ("pointstream-iotmp", &["conn", "net", "point", "time"]),
     ("pointstream-modbus", &["conn", "net", "point", "time"]),
     ("pointstream-mqtt", &["conn", "net", "point", "time"]),
     ("pointstream-poll", &["hub", "net", "patch", "time"]),

@@ -13,7 +13,8 @@ use super::raw::{
     ConnectorTable, EnumTable, File, PointTable, Quantity, ScheduleName, TopicTable, TuningTable,
 };
 use super::{
-    Config, ConnectorConfig, DUP_PREF, Problem, Problems, Source, TopicConfig, csv_points,
+    Config, ConnectorConfig, DUP_PREF, Problem, Problems, PublishConfig, Source, TopicConfig,
+    csv_points,
 };
 
 /// How large a configuration file may be.
@@ -117,6 +118,15 @@ impl Reader<'_> {
                 self.problem(Some(span), message);
             }
             config.points.push(point);
+        }
+        for table in file.publish {
+            let table = table.into_inner();
+            self.once(&mut seen.publishers, &table.id, "publisher");
+            let mut publish = PublishConfig::new(table.id.into_inner(), table.kind, table.prefix);
+            (publish.topics, publish.points) = (table.topics, table.points);
+            publish.snapshot_time = table.snapshot_time.unwrap_or(publish.snapshot_time);
+            publish.options = table.options;
+            config.publish.push(publish);
         }
         for table in file.topic {
             let topic = self.topic(table.into_inner(), &mut seen);
@@ -324,6 +334,7 @@ struct Seen {
     connectors: BTreeMap<Id, (String, usize)>,
     points: BTreeMap<Id, (String, usize)>,
     topics: BTreeMap<Id, (String, usize)>,
+    publishers: BTreeMap<Id, (String, usize)>,
 }
 
 impl Seen {

@@ -36,6 +36,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) topic: Vec<Spanned<TopicTable>>,
     #[serde(default)]
+    pub(super) publish: Vec<Spanned<PublishTable>>,
+    #[serde(default)]
     pub(super) source: Vec<Spanned<SourceTable>>,
 }
 
@@ -86,6 +88,22 @@ pub(super) enum EnumTable {
 pub(super) enum Quantity {
     Number(f64),
     Text(String),
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct PublishTable {
+    pub(super) id: Spanned<Id>,
+    pub(super) kind: String,
+    pub(super) prefix: String,
+    #[serde(default)]
+    pub(super) topics: Vec<Id>,
+    #[serde(default)]
+    pub(super) points: Vec<Id>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) snapshot_time: Option<Duration>,
+    /// What the kind takes.
+    #[serde(flatten)]
+    pub(super) options: serde_json::Map<String, serde_json::Value>,
 }
 
 #[derive(Debug, Deserialize)]
