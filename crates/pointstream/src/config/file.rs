@@ -135,6 +135,18 @@ impl Reader<'_> {
             let topic = self.topic(table.into_inner(), &mut seen);
             config.topics.push(topic);
         }
+        for table in file.source {
+            let span = table.span();
+            let table = table.into_inner();
+            self.once(&mut seen.topics, &table.id, "topic");
+            #[cfg(feature = "poll")]
+            match table.resolve() {
+                Ok(source) => config.sources.push(source),
+                Err(message) => self.problem(Some(span), message),
+            }
+            #[cfg(not(feature = "poll"))]
+            self.problem(Some(span), "sources need the feature poll");
+        }
         config
     }
 
