@@ -36,9 +36,9 @@ def main(path: str, rounds: str) -> None:
     print(f"""# What a subscriber costs
 
 Written by `benches/hub.sh`: medians of {rounds} rounds on one machine, the server on one processor and the load
-generator on another, the hub example beside nginx with Debian's nchan in each round. Documents of 200 B, all
-of which is another one each time: nchan sends them, the hub a patch of 270 B; HTTP/1.1 on loopback. Times depend on what else the machine did; the
-columns next to one another met the same.
+generator on another, the hub example beside nginx with Debian's nchan in each round, HTTP/1.1 on loopback.
+Documents of 200 B of which everything changes each time: nchan sends them, the hub patches of 270 B. Times depend
+on what else the machine did; columns beside one another met the same.
 
 | what | hub | nchan | hub / nchan | aim |
 |---|---|---|---|---|""")
@@ -58,8 +58,9 @@ columns next to one another met the same.
     print(f"| instructions to find and write a change, 1,000 subscribers against 1 | {more:+.1f} % | – | – | within 10 %: {'met' if abs(more) <= 10 else 'missed'} |")
     busy = max(line["generator_busy"] for (_, what), lines in found.items() if "p" in what for line in lines if "generator_busy" in line)
     print(f"""
-The load generator's processor was at most {100 * busy:.0f} % busy with it. The server's CPU is that of the whole
-process, most of it the system's part of sending, which is the same for both.""")
+The load generator kept its processor at most {100 * busy:.0f} % busy. The server's CPU is that of the whole process. Four
+fifths of the hub's are the system's part of one `send` for each event and subscriber, of which nchan has as much, so
+that the hub's own share is what can differ.""")
 
 
 main(*sys.argv[1:])

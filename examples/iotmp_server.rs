@@ -3,11 +3,12 @@
 //! ```text
 //! iotmp_server [--listen ADDR] [--tls ADDR --cert FILE --key FILE] [--ws ADDR] [--http ADDR]
 //!              [--user U --device D --credential C | --accounts FILE] [--token T]
+//!              [--store FILE] [--endpoint NAME=URL]...
 //! ```
 //!
 //! It lets in one device, or those of a file (`user device credential` a line, chmod 600). Devices may
-//! keep properties and write buckets, which are shown as events; both last as long as the program. The
-//! HTTP side reads, writes and follows resources:
+//! keep properties, in a file if there is a `--store`, write buckets, which are shown as events, and call
+//! endpoints. The HTTP side reads, writes and follows resources:
 //!
 //! ```text
 //! curl http://127.0.0.1:8204/v3/users/user/devices/device/resources/temperature
@@ -17,19 +18,20 @@
 //!
 //! Try it: `cargo run --example iotmp_server`, and beside it `cargo run --example iotmp_device`
 
-use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use lexopt::prelude::*;
+use pointstream::StoredProperties;
 use pointstream::iotmp::Payload;
 use pointstream::iotmp::server::http::{Face, Options as HttpOptions};
 use pointstream::iotmp::server::{
-    Accounts, DeviceId, Event, Options, Server, ServiceError, Services,
+    Accounts, DeviceId, Endpoints, Event, HttpEndpoint, Options, Server, ServiceError, Services,
 };
 use pointstream::net::{Listener, ServerTls};
+use pointstream::store::Store;
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -77,7 +79,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     let (served, ..) = tokio::join!(
         face.serve(http, until_stopped()),
-        server.run(arguments.accounts, Memory::default(), until_stopped()),
+        server.run(arguments.accounts, arguments.plant, until_stopped()),
         interrupt,
         async {
             tokio::select! {
@@ -106,24 +108,22 @@ async fn tell(mut events: Receiver<Event>) {
     }
 }
 
-/// Properties in memory, and buckets that are only shown.
-#[derive(Default)]
-struct Memory {
-    properties: Mutex<BTreeMap<(DeviceId, String), Payload>>,
+/// Properties in a file, buckets that are only shown, and endpoints.
+struct Plant {
+    properties: Option<StoredProperties>,
+    endpoints: Endpoints,
 }
 
-/// How many properties are kept; another one is refused.
-const PROPERTIES_MAX: usize = 10_000;
-
-impl Services for Memory {
+impl Services for Plant {
     async fn read_property(
         &self,
         id: &DeviceId,
         property: &str,
     ) -> Result<Option<Payload>, ServiceError> {
-        let properties = self.properties.lock().unwrap_or_else(PoisonError::into_inner);
-        let value = properties.get(&(id.clone(), property.to_owned())).cloned();
-        value.map(Some).ok_or(ServiceError::NotFound)
+        match &self.properties {
+            Some(properties) => properties.read(id, property).await,
+            None => Err(ServiceError::NotFound),
+        }
     }
 
     async fn set_property(
@@ -132,18 +132,24 @@ impl Services for Memory {
         property: &str,
         value: &Payload,
     ) -> Result<(), ServiceError> {
-        let mut properties = self.properties.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (id.clone(), property.to_owned());
-        if properties.len() >= PROPERTIES_MAX && !properties.contains_key(&key) {
-            return Err(ServiceError::Failed("there are too many properties".into()));
+        match &self.properties {
+            Some(properties) => properties.set(id, property, value).await,
+            None => Err(ServiceError::NotFound),
         }
-        properties.insert(key, value.clone());
-        Ok(())
     }
 
     /// The event that is printed of it is all that is kept.
     async fn write_bucket(&self, _: &DeviceId, _: &str, _: &Payload) -> Result<(), ServiceError> {
         Ok(())
+    }
+
+    async fn call_endpoint(
+        &self,
+        id: &DeviceId,
+        endpoint: &str,
+        value: Option<&Payload>,
+    ) -> Result<Option<Payload>, ServiceError> {
+        self.endpoints.call(id, endpoint, value).await
     }
 }
 
@@ -154,6 +160,7 @@ struct Arguments {
     http: String,
     accounts: Accounts,
     token: Option<String>,
+    plant: Plant,
 }
 
 impl Arguments {
@@ -162,6 +169,7 @@ impl Arguments {
         let (mut tls, mut cert, mut key, mut ws) = (None, None, None, None);
         let (mut user, mut device) = ("user".to_owned(), "device".to_owned());
         let (mut credential, mut accounts, mut token) = ("secret".to_owned(), None, None);
+        let mut plant = Plant { properties: None, endpoints: Endpoints::new() };
         let mut parser = lexopt::Parser::from_env();
         while let Some(argument) = parser.next()? {
             let Long(name) = argument else { return Err(argument.unexpected().into()) };
@@ -179,6 +187,14 @@ impl Arguments {
                 "credential" => credential = value,
                 "accounts" => accounts = Some(Accounts::load(value)?),
                 "token" => token = Some(value),
+                "store" => {
+                    let (store, _) = Store::open(value.as_ref())?;
+                    plant.properties = Some(StoredProperties::new(Arc::new(store)));
+                }
+                "endpoint" => {
+                    let (name, url) = value.split_once('=').ok_or("--endpoint needs NAME=URL")?;
+                    plant.endpoints = plant.endpoints.with(name, HttpEndpoint::new(url)?);
+                }
                 _ => return Err(format!("unknown option --{name}").into()),
             }
         }
@@ -191,6 +207,6 @@ impl Arguments {
         };
         let accounts =
             accounts.unwrap_or_else(|| Accounts::new().with(&user, &device, &credential));
-        Ok(Self { listen, tls, ws, http, accounts, token })
+        Ok(Self { listen, tls, ws, http, accounts, token, plant })
     }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Modbus with others: pymodbus as a server of our client, pymodbus and mbpoll as clients of our server;
 # by TCP, UDP, RTU over TCP, and RTU on a pair of pseudo terminals. MQTT with mosquitto as the broker, by TCP, TLS
-# and WebSocket and restarted many times, and paho-mqtt as the other client.
+# and WebSocket and restarted many times, and paho-mqtt as the other client. IOTMP with an implementation in Python.
 . .ci/lib.sh
 
 need mbpoll mbpoll
@@ -17,3 +17,4 @@ examples
 run timeout --foreground 300 "$venv/bin/python" .ci/interop/modbus.py "$EXAMPLES/gateway"
 run timeout --foreground 300 "$venv/bin/python" .ci/interop/modbus_wires.py "$EXAMPLES"
 run timeout --foreground 600 "$venv/bin/python" .ci/interop/mqtt.py "$EXAMPLES"
+run timeout --foreground 60 python3 .ci/interop/iotmp.py "$EXAMPLES"

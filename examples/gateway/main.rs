@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use pointstream::conn::Registry;
+use pointstream::iotmp;
 use pointstream::modbus::{self, Server};
 use pointstream::mqtt;
 use pointstream::{Config, ConfigFile, Gateway};
@@ -58,6 +59,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut simulator = Simulator::new();
     let mut source = Source::new(&args);
     let mut registry = Registry::new();
+    iotmp::register(&mut registry);
     modbus::register(&mut registry);
     mqtt::register(&mut registry);
     let mut gateway = Gateway::new(registry);

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use pointstream_point::{Fault, LearnPath, Now, PointKey, Status, WriteInfo};
+use pointstream_point::{Fault, LearnPath, Now, PointKey, Span, Status, WriteInfo};
 use pointstream_time::{Backoff, Instant, Seed};
 
 use crate::action::{Action, Input};
@@ -13,6 +13,7 @@ use crate::shard::Shard;
 use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats};
 use crate::writes::Writes;
 
+mod history;
 mod learning;
 mod next;
 mod points;
@@ -76,6 +77,9 @@ pub struct Connector {
     /// Looks into the tree that wait, and the one that is being done.
     learns: VecDeque<(Option<LearnPath>, u64)>,
     learning: Option<u64>,
+    /// Histories that are to be read, and the one that is being read.
+    histories: VecDeque<(PointKey, Span, u64)>,
+    his_reading: Option<(PointKey, u64)>,
     learned_last: bool,
     quick_last: bool,
     turn: usize,
@@ -126,6 +130,8 @@ impl Connector {
             wrote_last: false,
             learns: VecDeque::new(),
             learning: None,
+            histories: VecDeque::new(),
+            his_reading: None,
             learned_last: false,
             quick_last: false,
             turn: 0,
@@ -152,6 +158,9 @@ impl Connector {
             Input::Unwatch(points) => self.on_unwatch(points),
             Input::Write(key, info, token) => self.on_write(key, info, token),
             Input::Sync(points, token) => self.on_sync(points, token),
+            Input::HisPending(points) => self.on_his_pending(points),
+            Input::History(key, span, token) => self.on_history(key, span, token),
+            Input::HisDone(key, result) => self.on_his_done(key, result),
             Input::Learn(at, token) => self.on_learn(at, token),
             Input::Tuning(tuning) => self.on_tuning(&tuning),
             Input::Retune(points) => self.on_retune(points),

@@ -59,9 +59,9 @@ impl AnyDriver {
             return faults;
         }
         let fault = |reading| match reading {
-            Reading::Cur(key, Err(fault)) | Reading::WriteErr(key, fault) => {
-                Some((key.slot as usize, fault))
-            }
+            Reading::Cur(key, Err(fault))
+            | Reading::WriteErr(key, fault)
+            | Reading::HisErr(key, fault) => Some((key.slot as usize, fault)),
             _ => None,
         };
         faults.extend(readings.drain().filter_map(fault));

@@ -13,6 +13,7 @@ use crate::driver::Binding;
 mod age;
 mod facets;
 mod group;
+mod history;
 mod writing;
 
 pub(crate) use facets::Over;
@@ -115,7 +116,9 @@ impl Shard {
         let mut binding = Binding::of(key, &slot.spec);
         binding.cur.take_if(|_| slot.faults().cur.is_some());
         binding.write.take_if(|_| slot.faults().write.is_some());
-        let bind = !slot.spec.disabled && (binding.cur.is_some() || binding.write.is_some());
+        binding.his.take_if(|_| slot.faults().his.is_some());
+        let any = binding.cur.is_some() || binding.write.is_some() || binding.his.is_some();
+        let bind = !slot.spec.disabled && any;
         self.slots[at] = Some(slot);
         self.len += 1;
         bind.then_some(binding)

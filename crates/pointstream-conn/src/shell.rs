@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use pointstream_point::{EnumDefs, Fault, LearnPath, Learned, Now, PointKey, Status, WriteInfo};
+use pointstream_point::{
+    EnumDefs, Fault, LearnPath, Learned, Now, PointKey, Span, Status, WriteInfo,
+};
 use pointstream_time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
@@ -21,6 +23,7 @@ use crate::driver::OpError;
 use crate::dyn_driver::DynDriver;
 use crate::readings::Readings;
 use crate::registry::{AnyDriver, panicked};
+use crate::samples::Samples;
 use crate::trace::{Trace, TraceKind};
 use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats, WriteDone};
 
@@ -74,6 +77,9 @@ enum Command {
     Write(PointKey, WriteInfo, Option<oneshot::Sender<Result<WriteDone, Fault>>>),
     Sync(Vec<PointKey>, oneshot::Sender<Result<(), Fault>>),
     Learn(Option<LearnPath>, oneshot::Sender<Result<Learned, Fault>>),
+    HisPending(Vec<PointKey>),
+    History(PointKey, Span, oneshot::Sender<Result<Samples, Fault>>),
+    HisDone(PointKey, Result<(), Fault>),
     Pin(Arc<str>),
     Unpin(Arc<str>),
     Enums(Arc<EnumDefs>),
@@ -214,6 +220,35 @@ impl Handle {
         self.ask(Command::Learn(at, reply), outcome)
     }
 
+    /// What the device has of a point's history in a span, converted.
+    ///
+    /// # Errors
+    ///
+    /// The driver reads no histories, the point has none, there is no session, the device says no,
+    /// or too many ask at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped the device is asked all the same.
+    pub fn history(
+        &self,
+        key: PointKey,
+        span: Span,
+    ) -> impl Future<Output = Result<Samples, Fault>> + Send + use<> {
+        let (reply, outcome) = oneshot::channel();
+        self.ask(Command::History(key, span, reply), outcome)
+    }
+
+    /// Shows points as waiting for the synchronisation of their histories.
+    pub async fn his_pending(&self, points: Vec<PointKey>) {
+        self.send(Command::HisPending(points)).await;
+    }
+
+    /// Shows what the synchronisation of a point's history came to.
+    pub async fn his_done(&self, key: PointKey, result: Result<(), Fault>) {
+        self.send(Command::HisDone(key, result)).await;
+    }
+
     fn ask<T: Send>(
         &self,
         command: Command,
@@ -326,6 +361,7 @@ struct Core {
     writing: BTreeMap<u64, oneshot::Sender<Result<WriteDone, Fault>>>,
     syncing: BTreeMap<u64, oneshot::Sender<Result<(), Fault>>>,
     learning: BTreeMap<u64, oneshot::Sender<Result<Learned, Fault>>>,
+    reading: BTreeMap<u64, oneshot::Sender<Result<Samples, Fault>>>,
     next_token: u64,
     shown: (ConnState, Status),
     ended: bool,
@@ -353,6 +389,7 @@ impl Shell {
             writing: BTreeMap::new(),
             syncing: BTreeMap::new(),
             learning: BTreeMap::new(),
+            reading: BTreeMap::new(),
             next_token: 0,
             shown: <(ConnState, Status)>::default(),
             ended: false,
@@ -486,6 +523,13 @@ impl Core {
                 self.syncing.insert(token, reply);
                 self.handle(Input::Sync(points, token));
             }
+            Command::HisPending(points) => self.handle(Input::HisPending(points)),
+            Command::HisDone(key, result) => self.handle(Input::HisDone(key, result)),
+            Command::History(key, span, reply) => {
+                let token = self.token();
+                self.reading.insert(token, reply);
+                self.handle(Input::History(key, span, token));
+            }
             Command::Learn(at, reply) => {
                 let token = self.token();
                 self.learning.insert(token, reply);
@@ -514,6 +558,9 @@ impl Core {
                 // Whoever asked may have stopped waiting.
                 Event::Written { token, result } => {
                     let _ = self.writing.remove(&token).map(|reply| reply.send(result));
+                }
+                Event::History { token, result } => {
+                    let _ = self.reading.remove(&token).map(|reply| reply.send(result));
                 }
                 Event::Learned { token, result } => {
                     let _ = self.learning.remove(&token).map(|reply| reply.send(result));
@@ -627,6 +674,11 @@ async fn perform(
             Action::Write(writes) => driver.write(writes, into).await.map(|()| Outcome::None),
             Action::Watch(points) => driver.watch(points, into).await.map(|()| Outcome::None),
             Action::Unwatch(points) => driver.unwatch(points, into).await.map(|()| Outcome::None),
+            Action::History(key, span) => {
+                let mut samples = Samples::new();
+                let read = driver.history(*key, *span, &mut samples).await;
+                read.map(|()| Outcome::History(samples))
+            }
             Action::Learn(at) => driver.learn(at.as_ref()).await.map(Outcome::Learned),
         }
     };

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pointstream_point::{Cur, Fault, His, Id, Learned, PointKey, Status, Tags, Write};
 
+use crate::samples::Samples;
+
 /// What one step of a connector changed about its points, for everyone who follows them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -169,6 +171,13 @@ pub enum Event {
         token: u64,
         /// What became of it.
         result: Result<WriteDone, Fault>,
+    },
+    /// The reading of a history that was marked with this token ended.
+    History {
+        /// The mark.
+        token: u64,
+        /// What the device has.
+        result: Result<Samples, Fault>,
     },
     /// The look into the device's tree that was marked with this token ended.
     Learned {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pointstream_point::{
     Effective, EnumDef, Fault, Id, Kind, LearnPath, Learned, Level, LevelWrite, PriorityRow,
-    RangeError, Status, Tags, Unit, Value,
+    RangeError, Span, Status, Tags, Unit, Value,
 };
 use serde::{Serialize, Serializer};
 
@@ -99,6 +99,17 @@ pub trait Admin: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<HisAnswer, HisReadError>> {
         let _ = (point, query);
         Box::pin(async { Err(HisReadError::NoStore) })
+    }
+
+    /// Fetches what devices keep of the history of a point, in a span or since the last item that is
+    /// there. Gives how many items the device gave.
+    fn sync_his<'a>(
+        &'a self,
+        point: &'a str,
+        span: Option<Span>,
+    ) -> BoxFuture<'a, Result<usize, ConnError>> {
+        let _ = (point, span);
+        Box::pin(async { Err(ConnError::UnknownPoint) })
     }
 
     /// Appends metrics in the text format of Prometheus, each line ended.

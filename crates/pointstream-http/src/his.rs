@@ -259,7 +259,7 @@ fn csv(answer: &HisAnswer, zone: &TimeZone, out: &mut String) {
             for bucket in buckets {
                 let _ = write!(out, "{},", Local(bucket.start, zone));
                 for number in numbers(bucket) {
-                    let _ = write!(out, "{},", number.map(|n| n.to_string()).unwrap_or_default());
+                    let _ = write!(out, "{},", number.map(short).unwrap_or_default());
                 }
                 let (first, last) = (cell(&bucket.first), cell(&bucket.last));
                 let _ = write!(out, "{first},{last},{}\r\n", bucket.count);
@@ -275,8 +275,19 @@ fn numbers(bucket: &Bucket) -> [Option<f64>; 3] {
 }
 
 fn json(val: &Value) -> String {
+    if let Value::Number(number, _) = val
+        && number.is_finite()
+    {
+        return short(*number);
+    }
     // A value is a string, a number or a flat object.
     serde_json::to_string(val).unwrap_or_default()
+}
+
+/// The shortest text of a number: one that was rounded to 32 bits has no digits beyond those.
+fn short(number: f64) -> String {
+    let rounded = number as f32;
+    if f64::from(rounded) == number { rounded.to_string() } else { number.to_string() }
 }
 
 /// A value in CSV, quoted where it must be (RFC 4180). Text that a spreadsheet would run as a
@@ -288,7 +299,7 @@ fn cell(val: &Value) -> String {
             format!("'{text}")
         }
         Value::Str(text) => text.to_string(),
-        Value::Number(number, _) => return number.to_string(),
+        Value::Number(number, _) => return short(*number),
         val => val.to_string(),
     };
     if text.contains([',', '"', '\r', '\n']) {
@@ -381,6 +392,7 @@ mod tests {
         assert_eq!(lines[3], "2026-01-01T00:02:00Z,\"'=cmd, \"\"x\"\"\"");
         let lines = write("p", &answer, &TimeZone::UTC, Form::Ndjson);
         assert_eq!(lines.lines().next(), Some("{\"ts\":\"2026-01-01T00:00:00Z\",\"val\":21.5}"));
+        assert_eq!((short(f64::from(22.2_f32)), short(22.2)), ("22.2".into(), "22.2".into()));
         let zone = TimeZone::fixed(Offset::constant(-5));
         assert!(write("p", &answer, &zone, Form::Csv).contains("2025-12-31T19:00:00-05:00,21.5"));
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `GET /v1/topics` | the topics |
 //! | `GET /v1/topics/{id}` | a topic as Server-Sent Events: `data`, then `patch` |
+//! | `GET /v1/topics/{id}` with `Upgrade: websocket` | the same as messages `{"id": …, "type": "patch", "data": …}` |
 //! | `GET /{url}` | the topic whose source has this URL, or that this URL is of, as a stream |
 //! | `GET /v1/topics/{id}/snapshot` | a topic's document, with an `ETag` |
 //! | `GET /v1/stream?topic=A&topic=B` | several topics as one stream |

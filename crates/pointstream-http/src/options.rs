@@ -31,7 +31,8 @@ pub struct Options {
     pub sources: Vec<(String, String)>,
     /// What clients may take.
     pub limits: Limits,
-    /// The `retry` of an event stream: how long a client waits before it connects again.
+    /// The `retry` of an event stream: how long a client waits before it connects again. Varied by a
+    /// half up or down for each stream.
     pub retry: Duration,
     /// The silence after which an event stream is sent a comment; zero for never. Varied by a tenth
     /// up or down for each stream.

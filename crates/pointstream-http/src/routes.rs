@@ -53,6 +53,7 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/connectors/{id}/{act}", post(connectors::act))
         .route("/v1/points/{id}/details", get(points::details))
         .route("/v1/points/{id}/his", get(history::read))
+        .route("/v1/points/{id}/his/sync", post(history::sync))
         .route("/v1/points/{id}/sync", post(points::sync))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics));

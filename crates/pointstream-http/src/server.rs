@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
-use crate::direct::{self, Outcome, Writer};
+use crate::direct::{self, Opened, Outcome, Writer};
 use crate::io::StallStream;
 use crate::metrics::increment;
 use crate::routes;
@@ -155,7 +156,12 @@ async fn serve(
     };
     drop(read);
     let Some(mut begun) = begun else { return };
-    if let Some(direct) = direct::open(&app, &begun, &connection) {
+    let opened = direct::open(&app, &begun, &connection);
+    if let Some(Opened::Ws(ws)) = opened {
+        let stream = StallStream::new(stream, Bytes::new(), Arc::clone(&app));
+        return Box::pin(ws.run(stream, app, ending)).await;
+    }
+    if let Some(Opened::Sse(direct)) = opened {
         drop(begun);
         let mut writer = Writer::new(stream, direct, Arc::clone(&app));
         let result = write_all(&mut writer, &app, &connection, &mut ending).await;

@@ -28,6 +28,8 @@ pub(crate) struct Stream {
     app: Arc<App>,
     seed: Seed,
     session: Session,
+    /// Whether it begins with a padding, for proxies that hold back what is short.
+    pad: bool,
 }
 
 /// The name of one stream, by which people who ask about it can be answered.
@@ -52,17 +54,23 @@ impl Stream {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let mut seed = app.split_seed();
         let session = u128::from(seed.next_u64()) << 64 | u128::from(seed.next_u64());
-        Self { app, seed, session: Session(session) }
+        Self { app, seed, session: Session(session), pad: false }
+    }
+
+    /// The same, with a padding at the beginning or without.
+    pub(crate) const fn padded(mut self, pad: bool) -> Self {
+        self.pad = pad;
+        self
     }
 
     /// What follows `subscription` for as long as the client takes it.
     pub(crate) fn follow(
-        self,
+        mut self,
         subscription: Subscription,
         connection: Option<Arc<Connection>>,
         gzip: bool,
     ) -> Feed {
-        let opening = opening(self.app.options.retry);
+        let opening = opening(self.retry(), self.pad);
         let mut feed = self.feed(opening, Some(subscription), connection);
         feed.gzip = gzip.then(Gzip::new);
         feed
@@ -74,12 +82,19 @@ impl Stream {
         group: Group,
         connection: Option<Arc<Connection>>,
     ) -> GroupFeed {
-        let mut text = opening(self.app.options.retry);
+        let mut text = opening(self.retry(), self.pad);
         text.push_str(&format!("event: stream\ndata: {{\"session\":\"{}\"}}\n\n", self.session));
         let interval = jittered(self.app.options.heartbeat, &mut self.seed);
         let heartbeat = Heartbeat::new(interval, self.app.started);
         let (opening, group) = (Some(text.into()), Some(group));
         GroupFeed { opening, group, heartbeat, connection, session: self.session, app: self.app }
+    }
+
+    /// How long the client is to wait before it comes back: half as long to half as long again as
+    /// configured, so that a thousand that were cut at once do not come back at once.
+    fn retry(&mut self) -> Duration {
+        let retry = self.app.options.retry;
+        retry / 2 + self.seed.below(retry)
     }
 
     /// Its name.
@@ -89,9 +104,14 @@ impl Stream {
 
     /// What says why there is nothing to follow.
     pub(crate) fn refuse(self, fault: &Fault) -> Feed {
-        let mut text = opening(RETRY_AFTER_ERROR);
+        let mut text = opening(RETRY_AFTER_ERROR, self.pad);
         text.push_str(&event_of(fault, self.session));
         self.feed(text, None, None)
+    }
+
+    /// The time without any write after which this one shows that it is there.
+    pub(crate) fn heartbeat(&mut self) -> Heartbeat {
+        Heartbeat::new(jittered(self.app.options.heartbeat, &mut self.seed), self.app.started)
     }
 
     /// A fault as JSON.
@@ -105,8 +125,7 @@ impl Stream {
         subscription: Option<Subscription>,
         connection: Option<Arc<Connection>>,
     ) -> Feed {
-        let interval = jittered(self.app.options.heartbeat, &mut self.seed);
-        let heartbeat = Heartbeat::new(interval, self.app.started);
+        let heartbeat = self.heartbeat();
         let opening = Some(opening.into());
         let session = self.session;
         Feed { opening, subscription, heartbeat, connection, session, gzip: None }
@@ -238,7 +257,7 @@ impl http_body::Body for FeedBody {
 }
 
 /// A comment after a time without any write.
-struct Heartbeat {
+pub(crate) struct Heartbeat {
     interval: Duration,
     origin: Instant,
     wrote: Instant,
@@ -254,13 +273,13 @@ impl Heartbeat {
         Self { interval, origin, wrote: origin, just_wrote: true, sleep: None, waker: None }
     }
 
-    const fn on_write(&mut self) {
+    pub(crate) const fn on_write(&mut self) {
         self.just_wrote = true;
     }
 
     /// Whether it is time. The timer is moved only when it fires, not at each write; it fires on a
     /// grid that all streams share, so that one wake-up serves many.
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         if self.interval.is_zero() {
             return false;
         }
@@ -303,9 +322,13 @@ fn jittered(interval: Duration, seed: &mut Seed) -> Duration {
 }
 
 /// What a stream begins with: a comment that opens it, and how long to wait before coming back.
-fn opening(retry: Duration) -> String {
-    format!(": ok\nretry: {}\n\n", retry.as_millis())
+fn opening(retry: Duration, pad: bool) -> String {
+    let comment = if pad { " ".repeat(PAD_LEN) } else { " ok".to_owned() };
+    format!(":{comment}\nretry: {}\n\n", retry.as_millis())
 }
+
+/// What old proxies let through at once.
+const PAD_LEN: usize = 1_024;
 
 /// The head of every stream (section 2.3), besides what every answer carries.
 const HEADERS: [(HeaderName, &str); 4] = [

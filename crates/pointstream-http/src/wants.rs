@@ -53,6 +53,12 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     named.or(any).unwrap_or_default()
 }
 
+/// Whether the stream is to begin with a padding.
+pub(crate) fn pad(uri: &Uri, headers: &HeaderMap) -> bool {
+    let query = Query::of(uri);
+    query.get("X-Sd-Pad").or_else(|| header(headers, "x-sd-pad")) == Some("1")
+}
+
 /// Where the client left off. What cannot be read is as good as nothing.
 fn last_event_id(headers: &HeaderMap, query: &Query) -> Option<Revision> {
     last_event_id_text(headers, query)?.parse().ok()

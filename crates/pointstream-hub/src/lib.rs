@@ -74,6 +74,7 @@ mod options;
 #[cfg(feature = "gzip")]
 mod packed;
 mod publication;
+mod rate;
 mod revision;
 mod ring;
 mod slots;
@@ -99,6 +100,7 @@ pub use options::{ItemOptions, Mode, TopicKind, TopicOptions, UpdateMode};
 #[cfg(feature = "gzip")]
 pub use packed::Packed;
 pub use publication::{Payload, Publication};
+pub use rate::Allowance;
 pub use revision::{Epoch, Revision, RevisionError};
 pub use stats::Stats;
 pub use subscribe::Subscribe;

@@ -3,6 +3,8 @@
 mod broker;
 mod client;
 #[cfg(feature = "driver")]
+mod edge;
+#[cfg(feature = "driver")]
 mod line;
 mod observe;
 mod takers;
@@ -13,6 +15,8 @@ pub use broker::Broker;
 #[cfg(feature = "driver")]
 pub(crate) use client::WeakClient;
 pub use client::{Client, ClientError, Delivery, Link, Pin};
+#[cfg(feature = "driver")]
+pub use edge::{Edge, EdgeWrite};
 #[cfg(feature = "driver")]
 pub(crate) use line::Line;
 pub use observe::{Observation, Observed};

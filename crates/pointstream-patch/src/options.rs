@@ -2,7 +2,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::pointer::array_index;
-use crate::string::{decode, encode};
+use crate::string::encode;
 use crate::tape::{Kind, View};
 use crate::{Limits, Pointer, PointerError};
 
@@ -115,9 +115,7 @@ pub(crate) fn identity<'a>(view: View<'a>, element: u32, id: &[String]) -> Optio
     let mut node = element;
     for token in id {
         node = match view.kind(node) {
-            Kind::Object => view
-                .children(node)
-                .find(|&member| view.key(member) == token || decode(view.key(member)) == **token)?,
+            Kind::Object => view.children(node).find(|&member| view.key_is(member, token))?,
             Kind::Array => view.children(node).nth(array_index(token).ok()?)?,
             _ => return None,
         };

@@ -4,7 +4,7 @@ mod splice;
 use alloc::vec::Vec;
 
 use crate::pointer::array_index;
-use crate::string::decode;
+use crate::string::means;
 use crate::{Limits, ParseError, ParseErrorKind};
 
 pub(crate) use self::builder::{Builder, Place};
@@ -309,8 +309,7 @@ impl<'a> View<'a> {
 
     /// Whether the key of a member means this.
     pub(crate) fn key_is(self, member: u32, key: &str) -> bool {
-        let raw = self.key(member);
-        raw == key || raw.contains('\\') && decode(raw) == key
+        means(self.key(member), key)
     }
 
     /// Whether a child stands where this token leads.

@@ -46,6 +46,13 @@ pub trait History: Send + Sync + 'static {
     /// A failure of the store.
     fn info(&self, point: &str) -> Result<Option<HisInfo>, StoreError>;
 
+    /// The last item of a point's history; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the store.
+    fn last(&self, point: &str) -> Result<Option<HisItem>, StoreError>;
+
     /// The ids of points that have a history.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ mod plan;
 mod publish;
 mod row;
 mod shared;
+#[cfg(feature = "store")]
+mod sync_his;
 mod time;
 mod topics;
 mod watching;
@@ -34,6 +36,8 @@ use shared::Follow;
 
 pub use levels::LevelWritten;
 pub(crate) use shared::{Conn, Shared};
+#[cfg(feature = "store")]
+pub use sync_his::{HisProgress, HisSynced};
 
 /// Connectors, points and topics, joined: what devices say goes into topics, what people write goes
 /// to devices.

@@ -8,6 +8,8 @@
 mod config;
 #[cfg(feature = "tokio")]
 mod gateway;
+#[cfg(all(feature = "iotmp", feature = "store"))]
+mod properties;
 #[cfg(feature = "http")]
 mod serve;
 
@@ -41,5 +43,9 @@ pub use config::{
 };
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
+#[cfg(feature = "store")]
+pub use gateway::{HisProgress, HisSynced};
+#[cfg(all(feature = "iotmp", feature = "store"))]
+pub use properties::StoredProperties;
 #[cfg(feature = "http")]
 pub use serve::HttpError;

@@ -235,6 +235,20 @@ impl Admin for Face {
     }
 
     #[cfg(feature = "store")]
+    fn sync_his<'a>(
+        &'a self,
+        point: &'a str,
+        span: Option<pointstream_point::Span>,
+    ) -> BoxFuture<'a, Result<usize, ConnError>> {
+        Box::pin(async move {
+            let id: Id = point.parse().map_err(|_| ConnError::UnknownPoint)?;
+            let synced = self.shared.sync_his(&[id], span, &crate::HisProgress::new()).await;
+            let (_, result) = synced.into_iter().next().ok_or(ConnError::UnknownPoint)?;
+            result.map_err(ConnError::Failed)
+        })
+    }
+
+    #[cfg(feature = "store")]
     fn his_read<'a>(
         &'a self,
         point: &'a str,

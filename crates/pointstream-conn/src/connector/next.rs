@@ -49,11 +49,14 @@ impl Connector {
             return Some(action);
         }
         let learns_turn = !core::mem::take(&mut self.learned_last);
-        if learns_turn && let Some(action) = self.next_learn() {
+        if learns_turn && let Some(action) = self.next_learn().or_else(|| self.next_history()) {
             self.learned_last = true;
             return Some(action);
         }
-        self.next_read().or_else(|| self.next_write()).or_else(|| self.next_learn())
+        self.next_read()
+            .or_else(|| self.next_write())
+            .or_else(|| self.next_learn())
+            .or_else(|| self.next_history())
     }
 
     /// The values that come first in line. One that does not convert has its fault and is passed

@@ -61,7 +61,7 @@ impl Connector {
         // Only a panic ends it otherwise than well; who is not bound is never read.
         if let (Action::Bind(bindings), Some(error)) = (action, failed) {
             for binding in &bindings {
-                for facet in [Facet::Cur, Facet::Write] {
+                for facet in [Facet::Cur, Facet::Write, Facet::His] {
                     self.on_bind_fault(binding.key, facet, error.fault().clone());
                 }
             }

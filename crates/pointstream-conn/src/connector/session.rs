@@ -35,6 +35,7 @@ impl Connector {
                 self.on_planned(keys, plan_for, requests);
             }
             (Action::Learn(_), result) => self.on_learned(result),
+            (Action::History(..), result) => self.on_history_read(result),
             (action, Err(OpError::Session(fault))) => {
                 self.abandon(&action, &fault);
                 self.close_wanted = true;
@@ -143,7 +144,7 @@ impl Connector {
         self.linger_until = None;
         self.stop_session();
         // What was asked for meanwhile is still to be done.
-        if !self.writes.is_empty() || !self.syncs.is_empty() || self.learns_online() {
+        if self.is_wanted() {
             self.linger(self.config.linger);
         }
     }
@@ -161,6 +162,7 @@ impl Connector {
         self.fail_writes(fault);
         self.fail_syncs(fault);
         self.fail_learns(fault);
+        self.fail_histories(fault);
     }
 
     pub(super) fn on_disable(&mut self, disabled: bool) {
@@ -209,6 +211,7 @@ impl Connector {
     /// Whether something is to be done once.
     fn is_wanted(&self) -> bool {
         let asked = !self.writes.is_empty() || !self.syncs.is_empty() || self.learns_online();
+        let asked = asked || !self.histories.is_empty() || self.his_reading.is_some();
         asked || self.learning.is_some() || self.ping_wanted
     }
 

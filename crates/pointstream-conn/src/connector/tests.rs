@@ -8,6 +8,7 @@ use crate::action::Outcome;
 use crate::config::{NamedTuning, PointDef};
 use crate::driver::OpError;
 use crate::readings::Readings;
+use crate::samples::Samples;
 use crate::view::WriteDone;
 
 const UNIT: Duration = Duration::from_millis(1);
@@ -53,6 +54,7 @@ struct Sim {
     /// What a slow device has in hand.
     held: Option<Action>,
     learned: Vec<(u64, Result<Learned, Fault>)>,
+    histories: Vec<(u64, Result<Samples, Fault>)>,
 }
 
 struct Device {
@@ -101,6 +103,7 @@ impl Sim {
             synced: Vec::new(),
             held: None,
             learned: Vec::new(),
+            histories: Vec::new(),
         }
     }
 
@@ -162,6 +165,7 @@ impl Sim {
             match event {
                 Event::Written { token, result } => self.written.push((token, result)),
                 Event::Synced { token, result } => self.synced.push((token, result)),
+                Event::History { token, result } => self.histories.push((token, result)),
                 Event::Learned { token, result } => self.learned.push((token, result)),
                 Event::Conn(_) => {}
             }
@@ -186,6 +190,11 @@ impl Sim {
                 Ok(Outcome::Learned(vec![LearnRow::new("offline")]))
             }
             _ if !self.device.up => Err(OpError::Session(Fault::down("no route"))),
+            Action::History(_, span) => {
+                let mut samples = Samples::new();
+                samples.push(span.start, Value::number(self.device.value));
+                Ok(Outcome::History(samples))
+            }
             Action::Learn(at) => {
                 let at = at.as_ref().map_or("root", |at| at.as_str());
                 Ok(Outcome::Learned(vec![LearnRow::new(at).with_learn(format!("{at}/x"))]))
@@ -276,6 +285,7 @@ fn name(action: &Action) -> String {
         Action::Watch(keys) => format!("watch {}", keys.len()),
         Action::Unwatch(keys) => format!("unwatch {}", keys.len()),
         Action::Learn(_) => "learn".into(),
+        Action::History(..) => "history".into(),
     }
 }
 
@@ -720,6 +730,7 @@ fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
 
 mod changes;
 mod facets;
+mod history;
 mod learning;
 mod reads;
 mod schedules;

@@ -56,8 +56,10 @@ async function loadTopics() {
   showLink("connecting");
   try {
     const { body } = await request("v1/topics");
-    find("topic").replaceChildren(...body.map(({ id }) => new Option(id, id)));
-    find("topic-box").hidden = body.length < 2;
+    // What the gateway says of itself is no table of points.
+    const ids = body.map(({ id }) => id).filter((id) => !id.startsWith("pointstream:"));
+    find("topic").replaceChildren(...ids.map((id) => new Option(id, id)));
+    find("topic-box").hidden = ids.length < 2;
     // Without them there are values still; the connectors' next turn asks again.
     await loadDetails().catch(() => {});
     openTopic();

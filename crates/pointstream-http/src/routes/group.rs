@@ -50,7 +50,7 @@ pub(super) async fn stream(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    let stream = Stream::new(Arc::clone(&app));
+    let stream = Stream::new(Arc::clone(&app)).padded(wants::pad(&uri, &headers));
     match open(&app, &uri, &headers) {
         Ok((group, entry)) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);

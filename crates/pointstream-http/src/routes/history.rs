@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use pointstream_point::Rollup;
 
 use crate::clock;
-use crate::error::ApiError;
+use crate::error::{ApiError, json};
 use crate::his::{Form, HisQuery, HisReadError, parse_interval, parse_range, write};
 use crate::query::Query;
 use crate::state::App;
@@ -33,6 +33,20 @@ pub(super) async fn read(
     let headers =
         [(header::CONTENT_TYPE, form.content_type()), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, text).into_response())
+}
+
+/// `POST /v1/points/{id}/his/sync?range=…&tz=…`: fetches what the device keeps.
+pub(super) async fn sync(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    let query = Query::of(&uri);
+    let span = query.get("range").map(|_| wanted(&query)).transpose()?.map(|wanted| wanted.span);
+    let synced = app.admin.sync_his(&id, span).await;
+    let num = synced.map_err(|error| super::connectors::conn_error(&id, &error))?;
+    Ok(json(&serde_json::json!({"id": id, "num": num})))
 }
 
 fn wanted(query: &Query) -> Result<HisQuery, ApiError> {

@@ -130,7 +130,7 @@ pub(super) fn answer(
     headers: &HeaderMap,
     extensions: &Extensions,
 ) -> Response {
-    let stream = Stream::new(Arc::clone(app));
+    let stream = Stream::new(Arc::clone(app)).padded(wants::pad(uri, headers));
     let feed = match subscription {
         Ok(subscription) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);

@@ -18,3 +18,4 @@ mod security;
 mod sse;
 mod support;
 mod views;
+mod ws;

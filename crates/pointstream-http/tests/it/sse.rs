@@ -52,8 +52,9 @@ async fn a_stream_has_the_documented_head_and_order() {
     assert!(session.len() == 32 && session.bytes().all(|b| b.is_ascii_hexdigit()));
     let data = stream.event().await;
     let epoch = data.last_event_id.strip_suffix("#1").unwrap().to_owned();
+    let retry = stream.parser.retry.unwrap();
     let text = format!(
-        ": ok\nretry: 3000\n\nid: {epoch}#1\nevent: data\n\
+        ": ok\nretry: {retry}\n\nid: {epoch}#1\nevent: data\n\
          data: {{\"temp\":21.5,\"name\":\"S\\u00fcd\"}}\n\n"
     );
     assert_eq!(std::str::from_utf8(stream.raw()).unwrap(), text);
@@ -150,7 +151,8 @@ async fn a_client_that_has_all_is_sent_nothing_until_a_change() {
     let mut stream = gateway.subscribe("/v1/topics/plant", &headers).await;
     gateway.publish(r#"{"n":2,"m":2}"#);
     assert_eq!(stream.event().await.name, "patch");
-    assert!(stream.raw().starts_with(b": ok\nretry: 3000\n\nid: "));
+    let start = format!(": ok\nretry: {}\n\nid: ", stream.parser.retry.unwrap());
+    assert!(stream.raw().starts_with(start.as_bytes()));
 }
 
 #[tokio::test]
@@ -236,18 +238,28 @@ async fn silence_is_broken_by_comments() {
     while stream.parser.comments.len() < 4 {
         assert!(stream.read().await);
     }
-    assert_eq!(stream.raw(), b": ok\nretry: 3000\n\n:\n\n:\n\n:\n\n");
+    let text = format!(": ok\nretry: {}\n\n:\n\n:\n\n:\n\n", stream.parser.retry.unwrap());
+    assert_eq!(stream.raw(), text.as_bytes());
     assert!(stream.parser.events.is_empty());
 }
 
+/// Section 11.13: those that are cut at once do not come back at once.
 #[tokio::test]
-async fn retry_is_what_is_configured() {
-    let gateway = Gateway::with(|options| options.retry = Duration::from_millis(1_234)).await;
-    let mut stream = gateway.subscribe("/v1/topics/plant", "").await;
-    while stream.parser.retry.is_none() {
-        assert!(stream.read().await);
+async fn retry_is_what_is_configured_by_half_up_or_down() {
+    let gateway = Gateway::with(|options| options.retry = Duration::from_millis(2_000)).await;
+    let mut drawn = Vec::new();
+    for _ in 0..100 {
+        let mut stream = gateway.subscribe("/v1/topics/plant", "").await;
+        while stream.parser.retry.is_none() {
+            assert!(stream.read().await);
+        }
+        drawn.push(stream.parser.retry.unwrap());
     }
-    assert_eq!(stream.parser.retry, Some(1_234));
+    assert!(drawn.iter().all(|retry| (1_000..3_000).contains(retry)), "{drawn:?}");
+    for quarter in [1_000, 1_500, 2_000, 2_500] {
+        let some = drawn.iter().filter(|retry| (quarter..quarter + 500).contains(*retry)).count();
+        assert!(some > 5, "{some} from {quarter} on");
+    }
 }
 
 /// Section 11.1 of the hub's specification: our output, cut at every byte, gives the same events.

@@ -36,7 +36,7 @@ use tokio::time::timeout;
 pub use body::Body;
 
 use self::answer::{error, of_call, of_join, reply};
-use super::device::{CallError, Device};
+use super::device::{BOTH, CallError, Device, INPUT};
 use super::event::DeviceId;
 use super::{Devices, Values};
 use crate::Payload;
@@ -311,10 +311,8 @@ async fn read(device: &Device, path: &str) -> Response<Body> {
     }
 }
 
-/// The kinds of resources on the wire.
+/// The kind of a resource that only runs.
 const RUN: u64 = 1;
-const INPUT: u64 = 2;
-const BOTH: u64 = 4;
 
 async fn write<B>(device: &Device, path: &str, body: B) -> Response<Body>
 where

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use pointstream_iotmp::io::{Client, Options as ClientOptions, ResourceError, Target};
 use pointstream_iotmp::server::http::{Face, Options as FaceOptions};
-use pointstream_iotmp::server::{DeviceId, Options};
+use pointstream_iotmp::server::{DeviceId, Endpoints, HttpEndpoint, Options, ServiceError};
 use pointstream_iotmp::session::Credentials;
 use pointstream_net::ws::{DialOptions, Kind, WebSocket, dial_ws};
 use pointstream_net::{Endpoint, Listener};
@@ -237,4 +237,45 @@ async fn strangers_are_kept_out() {
     assert!(face.serve(everywhere, core::future::pending()).await.is_err());
     assert!(Endpoint::tcp("127.0.0.1", running.addr.port()).is_ok());
     running.end().await;
+}
+
+#[tokio::test]
+async fn an_endpoint_is_called_as_it_is_configured() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/hook?x=1", listener.local_addr().unwrap());
+    let endpoint = HttpEndpoint::new(&url).unwrap().with_header("X-Key", "k3y").unwrap();
+    assert!(!format!("{endpoint:?}").contains("k3y"));
+    let endpoints = Endpoints::new().with("hook", endpoint);
+    let answers = [
+        "200 OK\r\nContent-Length: 8\r\n\r\n{\"a\": 1}",
+        "204 No\r\n\r\n",
+        "500 No\r\nContent-Length: 0\r\n\r\n",
+    ];
+    let serving = spawn(async move {
+        let mut heads = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut space = vec![0; 4096];
+            let len = stream.read(&mut space).await.unwrap();
+            heads.push(String::from_utf8_lossy(&space[..len]).into_owned());
+            stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).await.unwrap();
+        }
+        heads
+    });
+    let id = DeviceId::new("ada", "boiler");
+    let value = pointstream_iotmp::Payload::new(&json!([1.5])).unwrap();
+    let answer = endpoints.call(&id, "hook", Some(&value)).await.unwrap().unwrap();
+    assert_eq!(answer.value().to_json(), json!({ "a": 1 }));
+    assert_eq!(endpoints.call(&id, "hook", None).await, Ok(None));
+    let failed = endpoints.call(&id, "hook", None).await;
+    assert!(matches!(failed, Err(ServiceError::Failed(text)) if text.contains("500")));
+    assert_eq!(endpoints.call(&id, "none", None).await, Err(ServiceError::NotFound));
+    let heads = serving.await.unwrap();
+    assert!(heads[0].starts_with("POST /hook?x=1 HTTP/1.1\r\n"), "{}", heads[0]);
+    assert!(heads[0].contains("x-key: k3y"), "{}", heads[0]);
+    let body: Json = serde_json::from_str(heads[0].split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body, json!({ "user": "ada", "device": "boiler", "payload": [1.5] }));
+    for url in ["ftp://host/", "host", "http://", "http:///x"] {
+        assert!(HttpEndpoint::new(url).is_err(), "{url}");
+    }
 }

@@ -5,6 +5,8 @@
 #[cfg(feature = "tokio")]
 mod client;
 mod codec;
+#[cfg(feature = "driver")]
+mod driver;
 #[cfg(feature = "http")]
 mod http;
 mod laws;

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use self::sequence::Sequence;
 use crate::pointer::{IndexError, Pointer, array_index};
-use crate::string::{decode, encode};
+use crate::string::{decode, encode, means};
 use crate::tape::{Kind, NONE, ROOT, Tape, View};
 use crate::value::equal;
 use crate::{Limits, OperationErrorKind as Error};
@@ -359,7 +359,7 @@ impl<'a> Tree<'a> {
             return index.get(key).copied();
         }
         members.list.iter().position(|member| {
-            member.as_ref().is_some_and(|member| decode(self.raw_key(&member.key)) == key)
+            member.as_ref().is_some_and(|member| means(self.raw_key(&member.key), key))
         })
     }
 

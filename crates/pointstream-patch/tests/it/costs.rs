@@ -1,6 +1,8 @@
 //! Inputs whose cost would be their square, or some large multiple, if it were not bounded.
 
-use pointstream_patch::{Document, Limits, Options, compose, diff_with};
+use pointstream_patch::{
+    Change, Document, Limits, OperationKind, Options, apply, compose, diff_with,
+};
 
 use crate::support::{patch_of, replacement};
 
@@ -54,4 +56,35 @@ fn configured_keys_are_not_looked_for_along_long_pointers() {
     let (old, new) = (arrays(1), arrays(2));
     let change = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
     assert!(patch_of(&change, &new).len() <= replacement(&new).len());
+}
+
+#[test]
+fn a_configured_key_is_looked_for_up_to_its_bound() {
+    let text = "x".repeat(12_000);
+    let list = |ids: [u32; 4], v: u32, key: usize| {
+        let rows = ids.map(|id| format!("[{v},{id},\"{text}\"]"));
+        format!(r#"{{"{}":[{}]}}"#, "k".repeat(key), rows.join(","))
+    };
+    let moves = |key: usize| {
+        let (old, new) = (list([1, 2, 3, 4], 5, key), list([4, 1, 2, 3], 6, key));
+        let mut options = Options::default();
+        options.moves = true;
+        options.key("/*/*", "/1").unwrap();
+        let Change::Script(script) = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap()
+        else {
+            panic!()
+        };
+        script.operations().filter(|op| op.kind() == OperationKind::Move).count()
+    };
+    let slash = 1;
+    assert_eq!((moves(4_096 - slash), moves(4_097 - slash)), (1, 0));
+}
+
+#[test]
+fn a_long_key_is_not_read_for_each_operation() {
+    let document = format!(r#"{{"{}":1,"\u0061":1}}"#, "k".repeat(16 << 20));
+    let ops = vec![r#"{"op":"test","path":"/a","value":1}"#; 40_000];
+    let patch = format!("[{}]", ops.join(","));
+    let text = apply(document.as_bytes(), patch.as_bytes(), &Limits::default()).unwrap();
+    assert_eq!(text, document);
 }

@@ -302,6 +302,16 @@ impl History for StoredHistory {
         Ok(info)
     }
 
+    fn last(&self, point: &str) -> Result<Option<HisItem>, StoreError> {
+        let mut last = None;
+        // From the last chunk that begins before the end of time on: that is the last one.
+        self.visit(point, Span::new(Timestamp::MAX, Timestamp::MAX), &mut |item| {
+            last = Some(item);
+            true
+        })?;
+        Ok(last)
+    }
+
     fn points(&self) -> Result<Vec<String>, StoreError> {
         let read = self.store.begin_read()?;
         let series = match read.open_table(SERIES) {

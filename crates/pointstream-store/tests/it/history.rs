@@ -132,6 +132,8 @@ proptest! {
             }
         }
         for (point, model) in models.iter().enumerate() {
+            let last = history.last(&name(point)).unwrap().map(|item| item.ts.as_second());
+            prop_assert_eq!(last, model.keys().next_back().copied());
             let size = history.info(&name(point)).unwrap().map_or(0, |info| info.size);
             prop_assert_eq!(size, model.len() as u64);
         }

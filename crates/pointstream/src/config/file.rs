@@ -201,6 +201,8 @@ impl Reader<'_> {
         spec.write = table.write.map(Into::into);
         (spec.more.min, spec.more.max, spec.more.step) = (table.min, table.max, table.step);
         spec.disabled = table.disabled;
+        spec.more.his = table.his.map(Into::into);
+        spec.more.his_convert = table.his_convert.map(Into::into);
         spec.more.cur_convert = table.cur_convert.map(Into::into);
         spec.more.write_convert = table.write_convert.map(Into::into);
         if let Some(quantity) = table.cur_calibration {

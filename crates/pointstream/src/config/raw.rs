@@ -138,6 +138,8 @@ pub(super) struct PointTable {
     pub(super) unit: Option<Unit>,
     pub(super) cur: Option<String>,
     pub(super) write: Option<String>,
+    pub(super) his: Option<String>,
+    pub(super) his_convert: Option<String>,
     pub(super) cur_convert: Option<String>,
     pub(super) write_convert: Option<String>,
     pub(super) cur_calibration: Option<Spanned<Quantity>>,

@@ -124,3 +124,55 @@ async fn bad_tags_are_faults_of_the_history_and_a_gateway_without_a_store_says_s
     let error = bench.gateway.admin().his_read("a.temp", query(None)).await.unwrap_err();
     assert_eq!(error, HisReadError::NoStore);
 }
+
+#[tokio::test]
+async fn what_devices_keep_is_fetched_once_merged_and_one_bad_item_refuses_its_batch() {
+    let folder = Folder::new("sync");
+    let mut bench = Bench::new();
+    let ago = |minutes: i64| {
+        let now = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap();
+        now.checked_sub(jiff::SignedDuration::from_mins(minutes)).unwrap()
+    };
+    let start = ago(60);
+    let log = |from: i64, to: i64| {
+        let at = move |minute| start.checked_add(jiff::SignedDuration::from_mins(minute)).unwrap();
+        (from..to).map(move |minute| (at(minute), number(minute as f64)))
+    };
+    bench.a.keep("log", log(0, 30));
+    bench.b.keep("log", [(ago(5), Value::Bool(true)), (ago(4), number(1.0))]);
+    let keeping = |name: &str| {
+        let mut spec = point(name);
+        spec.more.his = Some("log".into());
+        spec
+    };
+    let a = connector("a", &["a.plain"]).with_point(keeping("a.temp"));
+    let b = connector("b", &[]).with_point(keeping("b.temp"));
+    let mut config = config([a, b]);
+    config.store = Some(folder.0.join("gateway.redb"));
+    bench.gateway.apply(config).await.unwrap();
+    let ids = ["a.temp", "b.temp", "a.plain", "none"]
+        .map(|name| name.parse().unwrap_or_else(|_| panic!()));
+    let progress = pointstream::HisProgress::new();
+    let mut synced = bench.gateway.sync_his(&ids, None, &progress).await;
+    synced.sort_by(|(a, _), (b, _)| a.cmp(b));
+    assert_eq!(progress.counts(), (3, 3));
+    assert_eq!(synced.len(), 3, "an id of no point is left out");
+    assert!(synced[0].1.clone().unwrap_err().to_string().contains("no address of a history"));
+    assert_eq!(synced[1].1, Ok(30));
+    let kind = "Mismatched value type, rec kind 'Number' != item type 'Bool'";
+    assert_eq!(synced[2].1.clone().unwrap_err().to_string(), kind);
+    assert_eq!(items(&bench, "b.temp").await, [], "nothing of a bad batch");
+    assert_eq!(items(&bench, "a.temp").await.len(), 30);
+    // After an outage only what is later than the last item is asked for.
+    bench.a.keep("log", log(30, 45));
+    let again = bench.gateway.admin().sync_his("a.temp", None).await;
+    assert_eq!(again, Ok(15));
+    assert_eq!(items(&bench, "a.temp").await.len(), 45);
+    let status =
+        |name: &str| bench.gateway.admin().point(name).unwrap().his_status.unwrap().as_str();
+    assert_eq!((status("a.temp"), status("b.temp")), ("ok", "fault"));
+    let all = bench.gateway.admin().sync_his("a.temp", Some(Span::ALL)).await;
+    assert_eq!(all, Ok(45));
+    assert_eq!(items(&bench, "a.temp").await.len(), 45, "what is there is replaced");
+    bench.gateway.shutdown().await;
+}

@@ -7,6 +7,8 @@ mod config;
 mod gateway;
 #[cfg(all(feature = "http", feature = "store"))]
 mod history;
+#[cfg(feature = "iotmp")]
+mod iotmp;
 mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;
