@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use pointstream::conn::Registry;
 use pointstream::modbus::{self, Server};
+use pointstream::mqtt;
 use pointstream::{Config, ConfigFile, Gateway};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -58,6 +59,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut source = Source::new(&args);
     let mut registry = Registry::new();
     modbus::register(&mut registry);
+    mqtt::register(&mut registry);
     let mut gateway = Gateway::new(registry);
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);

@@ -11,9 +11,13 @@ mod file;
 mod locate;
 mod problem;
 mod raw;
+#[cfg(feature = "mqtt")]
+mod sparkplug;
 mod watch;
 
 pub use problem::{Problem, Problems};
+#[cfg(feature = "mqtt")]
+pub use sparkplug::SparkplugNode;
 pub use watch::ConfigFile;
 
 /// What a gateway is to be: its connectors with their points, its tunings, topics and listener.
@@ -46,6 +50,9 @@ pub struct Config {
     pub steady_time: Option<Duration>,
     /// The topics. Without any there is one, `plant`, with all points.
     pub topics: Vec<TopicConfig>,
+    /// Brokers on which points are told as an edge node of Sparkplug B.
+    #[cfg(feature = "mqtt")]
+    pub sparkplug: Vec<SparkplugNode>,
     /// Where it was read from.
     source: Option<Arc<Source>>,
 }

@@ -19,6 +19,8 @@ mod levels;
 mod plan;
 mod row;
 mod shared;
+#[cfg(feature = "mqtt")]
+mod sparkplug;
 mod time;
 mod topics;
 mod watching;
@@ -48,6 +50,9 @@ pub struct Gateway {
     services: JoinSet<()>,
     /// The work of the store, which ends by itself with the last who keeps anything in it.
     storing: JoinSet<()>,
+    /// The edge nodes, each of which ends by itself when it is let go.
+    #[cfg(feature = "mqtt")]
+    edges: JoinSet<()>,
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
@@ -111,6 +116,16 @@ pub enum ApplyError {
         /// The tuning.
         tuning: Id,
     },
+    /// An edge node cannot be what it is to be.
+    #[cfg(feature = "mqtt")]
+    #[error("sparkplug node {node}: {error}")]
+    Sparkplug {
+        /// The node.
+        node: String,
+        /// Why.
+        #[source]
+        error: Fault,
+    },
     /// A topic's filter is none.
     #[error("topic {topic}: {error}")]
     Filter {
@@ -168,6 +183,8 @@ impl Gateway {
             connectors: JoinSet::new(),
             services,
             storing: JoinSet::new(),
+            #[cfg(feature = "mqtt")]
+            edges: JoinSet::new(),
             clock,
             #[cfg(feature = "store")]
             store: None,
@@ -244,6 +261,8 @@ impl Gateway {
         self.shared.set_own_points(&config.points)?;
         self.shared.forget_arrays();
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        #[cfg(feature = "mqtt")]
+        sparkplug::apply(&self.shared, &config.sparkplug, &mut self.edges).await?;
         self.config = config;
         Ok(applied)
     }
@@ -292,6 +311,8 @@ impl Gateway {
         while let Some(ended) = self.connectors.join_next().await {
             on_ended(ended);
         }
+        #[cfg(feature = "mqtt")]
+        sparkplug::farewell(&mut self.edges).await;
         // What was promised to be kept is on the disk before this ends, unless the disk hangs.
         let stored = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_FAREWELL, stored).await;

@@ -32,6 +32,8 @@ pub use pointstream_points as points;
 #[cfg(feature = "store")]
 pub use pointstream_store as store;
 
+#[cfg(feature = "mqtt")]
+pub use config::SparkplugNode;
 #[cfg(feature = "tokio")]
 pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
 #[cfg(feature = "tokio")]

@@ -30,6 +30,9 @@ pub(super) struct File {
     pub(super) connector: Vec<Spanned<ConnectorTable>>,
     #[serde(default)]
     pub(super) topic: Vec<Spanned<TopicTable>>,
+    #[cfg(feature = "mqtt")]
+    #[serde(default)]
+    pub(super) sparkplug: Vec<Spanned<serde_json::Map<String, serde_json::Value>>>,
 }
 
 #[derive(Debug, Deserialize)]

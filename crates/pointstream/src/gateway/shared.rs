@@ -31,6 +31,8 @@ pub(crate) struct State {
     pub(super) watches: Watches,
     pub(crate) conns: BTreeMap<Id, Conn>,
     pub(super) topics: BTreeMap<Id, TopicState>,
+    #[cfg(feature = "mqtt")]
+    pub(super) edges: Vec<super::sparkplug::EdgeState>,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
     /// The points that belong to no connector.
     own: BTreeMap<Id, PointKey>,
@@ -335,6 +337,8 @@ impl Shared {
             let mut state = self.lock();
             state.conns.clear();
             state.keeper = Keeper::default();
+            #[cfg(feature = "mqtt")]
+            state.edges.clear();
             core::mem::take(&mut state.topics).into_keys().collect()
         };
         for id in topics {
@@ -362,8 +366,12 @@ impl Shared {
         changes: impl IntoIterator<Item = (PointKey, &'a Cur)>,
     ) {
         let State { points, topics, .. } = state;
+        #[cfg(feature = "mqtt")]
+        let edges = &state.edges;
         let row = |(key, cur)| {
             let entry = points.apply(key, cur)?;
+            #[cfg(feature = "mqtt")]
+            edges.iter().for_each(|edge| edge.tell(key, cur));
             Some((key, super::row::row(cur, entry.spec.unit)))
         };
         let rows: Vec<(PointKey, String)> = changes.into_iter().filter_map(row).collect();
@@ -411,10 +419,14 @@ impl Follower for Follow {
 
     fn on_conn(&self, view: &ConnView) {
         let Some(shared) = self.shared.upgrade() else { return };
-        if let Some(conn) = shared.lock().conns.get_mut(&self.id)
+        let mut guard = shared.lock();
+        let state = &mut *guard;
+        if let Some(conn) = state.conns.get_mut(&self.id)
             && conn.shard == self.shard
         {
             conn.view = view.clone();
+            #[cfg(feature = "mqtt")]
+            state.edges.iter().for_each(|edge| edge.reach(&self.id, view.status));
         }
     }
 }
