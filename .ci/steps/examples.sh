@@ -7,6 +7,34 @@ gateway=$EXAMPLES/gateway
 out=$CI_WORK/examples.out
 err=$CI_WORK/examples.err
 
+# Converts, one by one and in lines; a bad line does not end the rest.
+convert=$EXAMPLES/convert
+[ "$("$convert" '°C => °F' 100)" = 212°F ] || fail "100 °C are not 212 °F"
+[ "$("$convert" '* 0.1' 215 --unit °C)" = 21.5°C ] || fail "--unit does not count"
+[ "$("$convert" -10 17)" = 7 ] || fail "an expression may begin with a minus sign"
+if "$convert" '/ 0' 1 2>"$err"; then fail "a division by zero was taken"; fi
+grep -q 'column 3' "$err" || fail "no column is named"
+cat >"$CI_WORK/lines.in" <<'END'
+{"convert":"°F => °C","in":{"_kind":"number","val":32,"unit":"°F"}}
+{"convert":"?: NA","in":null}
+{"convert":"toStr()","in":null}
+no JSON
+{"convert":"* x","in":1}
+{"convert":"+ 1","in":"a"}
+{"convert":"enumStrToNumber(self,false)","in":"z","enum":"x, y, z"}
+END
+cat >"$CI_WORK/lines.want" <<'END'
+{"out":{"_kind":"number","unit":"°C","val":0}}
+{"out":{"_kind":"na"}}
+{"out":"null"}
+{"err":"expected ident at line 1 column 2"}
+{"err":"column 3: expected a number, not \"x\""}
+{"err":"+ 1.0 takes a Number, not a Str"}
+{"out":2}
+END
+"$convert" --lines <"$CI_WORK/lines.in" >"$out"
+run diff "$CI_WORK/lines.want" "$out"
+
 run timeout --foreground 30 "$EXAMPLES/custom_driver" | tee "$out"
 [ "$(grep -c table.die "$out")" -ge 1 ] || fail "custom_driver shows no die"
 

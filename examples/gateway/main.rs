@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use pointstream::conn::Registry;
 use pointstream::iotmp;
 use pointstream::modbus::{self, Server};
+use pointstream::mqtt;
 use pointstream::{Config, ConfigFile, Gateway};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -60,6 +61,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut registry = Registry::new();
     iotmp::register(&mut registry);
     modbus::register(&mut registry);
+    mqtt::register(&mut registry);
     let mut gateway = Gateway::new(registry);
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);
@@ -109,6 +111,7 @@ async fn reload(gateway: &mut Gateway, source: &mut Source, simulator: &Simulato
     let (listen, old) = (config.listen().to_owned(), gateway.config());
     if listen != old.listen()
         || config.allowed_hosts != old.allowed_hosts
+        || config.allowed_origins != old.allowed_origins
         || config.token_file != old.token_file
     {
         let text = "The listen address, allowed hosts and token file change at the next start.";

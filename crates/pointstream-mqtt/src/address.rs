@@ -227,7 +227,7 @@ fn split(text: &str) -> Result<(Box<str>, Options), AddressError> {
     Ok((unescape(topic)?, options))
 }
 
-fn unescape(text: &str) -> Result<Box<str>, AddressError> {
+pub(crate) fn unescape(text: &str) -> Result<Box<str>, AddressError> {
     let mut parts = text.split('%');
     let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {

@@ -3,6 +3,7 @@
 mod inbox;
 mod links;
 mod points;
+mod sparkplug;
 mod write;
 
 use std::collections::BTreeSet;
@@ -12,13 +13,16 @@ use pointstream_conn::{Binding, Context, Driver, Features, OpError, Readings, Re
 use pointstream_point::{Fault, PointKey, Tag, Tags, Value};
 use tokio::sync::{mpsc, watch};
 
+pub use sparkplug::{MetricAddress, MetricAddressError, Sparkplug, SparkplugConfig};
+
 use crate::config::Config;
 use crate::driver::links::Links;
 use crate::driver::points::Points;
 use crate::io::{Client, Gate, Link, Observed, Pin, TakerId};
 use crate::packet::SubscribeOptions;
 
-/// Teaches `registry` the kind `mqtt`, configured by [`Config`].
+/// Teaches `registry` the kinds `mqtt`, configured by [`Config`], and `sparkplug`, by
+/// [`SparkplugConfig`].
 ///
 /// Connectors of one registry that say the same of their broker share one session.
 pub fn register(registry: &mut Registry) {
@@ -28,6 +32,7 @@ pub fn register(registry: &mut Registry) {
         config.broker("").map_err(Fault::permanent)?;
         Ok(Mqtt::on_links(config, Arc::clone(&links), context.seed))
     });
+    sparkplug::register(registry);
 }
 
 /// A client of a broker, whose topics are points.

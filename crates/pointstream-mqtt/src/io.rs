@@ -2,6 +2,10 @@
 
 mod broker;
 mod client;
+#[cfg(feature = "driver")]
+mod edge;
+#[cfg(feature = "driver")]
+mod line;
 mod observe;
 mod takers;
 mod task;
@@ -11,6 +15,10 @@ pub use broker::Broker;
 #[cfg(feature = "driver")]
 pub(crate) use client::WeakClient;
 pub use client::{Client, ClientError, Delivery, Link, Pin};
+#[cfg(feature = "driver")]
+pub use edge::{Edge, EdgeWrite};
+#[cfg(feature = "driver")]
+pub(crate) use line::Line;
 pub use observe::{Observation, Observed};
 #[cfg(feature = "driver")]
 pub(crate) use takers::{Gate, TakerId};

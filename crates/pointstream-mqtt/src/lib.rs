@@ -9,7 +9,7 @@
 //!   given bytes, asked for bytes and events.
 //! - [`sparkplug`] is Sparkplug B: topics, payloads, a host application and an edge node.
 //! - Feature `tokio`: `io::Client` is a session on a socket, shared by whoever wants something of it.
-//! - Feature `driver`: the connector driver of kind `mqtt`.
+//! - Feature `driver`: the connector drivers of kinds `mqtt` and `sparkplug`.
 
 #[cfg(feature = "driver")]
 mod address;
@@ -31,9 +31,9 @@ pub mod topic;
 #[cfg(feature = "driver")]
 pub use address::{AddressError, Confirm, Sink, Source};
 #[cfg(feature = "driver")]
-pub use config::{Availability, Config, Files, Password, WillConfig};
+pub use config::{Availability, Config, ConfigError, Files, Password, WillConfig};
 #[cfg(feature = "driver")]
-pub use driver::{Mqtt, register};
+pub use driver::{MetricAddress, MetricAddressError, Mqtt, Sparkplug, SparkplugConfig, register};
 pub use error::{DecodeError, EncodeError, Malformed};
 #[cfg(feature = "driver")]
 pub use extract::{Extract, ExtractError, Template, TemplateError};

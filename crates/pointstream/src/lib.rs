@@ -37,9 +37,14 @@ pub use pointstream_points as points;
 pub use pointstream_store as store;
 
 #[cfg(feature = "tokio")]
-pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
+pub use config::{
+    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, PublishConfig,
+    TopicConfig, WatchMode,
+};
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
+#[cfg(feature = "store")]
+pub use gateway::{HisProgress, HisSynced};
 #[cfg(all(feature = "iotmp", feature = "store"))]
 pub use properties::StoredProperties;
 #[cfg(feature = "http")]

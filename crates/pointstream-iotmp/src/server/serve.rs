@@ -71,7 +71,7 @@ impl Entrance {
     /// Does the handshakes that come before IOTMP, each within `limit`.
     #[cfg_attr(
         not(any(feature = "tls", feature = "ws")),
-        expect(clippy::unused_async, reason = "plain TCP has no handshake")
+        expect(clippy::unused_async, reason = "plain TCP has no handshake to wait for")
     )]
     async fn enter(&self, stream: Socket, limit: Duration) -> io::Result<Socket> {
         let _ = limit;

@@ -169,6 +169,12 @@ impl Host {
         Ok(())
     }
 
+    /// A node is asked for its births where something of them is wanted again, though not more often than
+    /// it may be.
+    pub fn refresh(&mut self, now: Now, id: &NodeId) {
+        self.ask(now, id);
+    }
+
     /// A connection is about to be made: the will with which, if the host has an id.
     pub fn connect(&mut self, now: Now) -> Option<Transmit> {
         self.session = Some((now.millis, false));

@@ -13,4 +13,6 @@ mod sample;
 mod session;
 mod session_faults;
 mod session_resume;
+#[cfg(feature = "driver")]
+mod sparkplug;
 mod support;
