@@ -25,6 +25,10 @@ mod plan;
 mod publish;
 mod row;
 mod shared;
+#[cfg(feature = "poll")]
+mod sources;
+#[cfg(feature = "mqtt")]
+mod sparkplug;
 #[cfg(feature = "store")]
 mod sync_his;
 mod time;
@@ -59,6 +63,9 @@ pub struct Gateway {
     /// The work of the store, which ends by itself with the last who keeps anything in it.
     storing: JoinSet<()>,
     publishing: publish::Publishing,
+    /// The edge nodes, each of which ends by itself when it is let go.
+    #[cfg(feature = "mqtt")]
+    edges: JoinSet<()>,
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
@@ -121,6 +128,16 @@ pub enum ApplyError {
         connector: Id,
         /// The tuning.
         tuning: Id,
+    },
+    /// An edge node cannot be what it is to be.
+    #[cfg(feature = "mqtt")]
+    #[error("sparkplug node {node}: {error}")]
+    Sparkplug {
+        /// The node.
+        node: String,
+        /// Why.
+        #[source]
+        error: Fault,
     },
     /// A topic's filter is none.
     #[error("topic {topic}: {error}")]
@@ -193,6 +210,8 @@ impl Gateway {
             services,
             storing: JoinSet::new(),
             publishing: publish::Publishing::default(),
+            #[cfg(feature = "mqtt")]
+            edges: JoinSet::new(),
             clock,
             #[cfg(feature = "store")]
             store: None,
@@ -286,13 +305,25 @@ impl Gateway {
         self.shared.rewatch().await;
         #[cfg(feature = "store")]
         self.shared.collect(&config.history).await;
+        // What leaves leaves first, since a topic of points may become one that is polled.
+        #[cfg(feature = "poll")]
+        let retired = self.shared.sources().retire(self.hub(), &config);
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        #[cfg(feature = "poll")]
+        {
+            let shared = Arc::clone(&self.shared);
+            let begun = shared.sources().begin(&shared.hub, &config, &mut self.seed)?;
+            let named: BTreeSet<Id> = retired.into_iter().chain(begun).collect();
+            applied.topics.extend(named);
+        }
         let seed = self.seed.next_u64();
         self.publishing.apply(publishers, &self.shared.hub, seed).await;
         #[cfg(feature = "http")]
         {
             self.shared.lock().config_path.clone_from(&config.path);
         }
+        #[cfg(feature = "mqtt")]
+        sparkplug::apply(&self.shared, &config.sparkplug, &mut self.edges).await?;
         self.config = config;
         Ok(applied)
     }
@@ -350,6 +381,8 @@ impl Gateway {
         while let Some(ended) = self.connectors.join_next().await {
             on_ended(ended);
         }
+        #[cfg(feature = "mqtt")]
+        sparkplug::farewell(&mut self.edges).await;
         // What was promised to be kept is on the disk before this ends, unless the disk hangs.
         let stored = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_FAREWELL, stored).await;
@@ -361,7 +394,10 @@ impl Gateway {
     }
 
     fn check_limits(&self, config: &Config) -> Result<(), ApplyError> {
-        let (len, max) = (config.topics.len(), self.hub().limits().topics_max - 1);
+        let len = config.topics.len();
+        #[cfg(feature = "poll")]
+        let len = len + config.sources.len();
+        let max = self.hub().limits().topics_max - 1;
         if len > max {
             return Err(ApplyError::Limit(format!("there are {len} topics, more than {max}")));
         }

@@ -36,6 +36,13 @@ pub use pointstream_points as points;
 #[cfg(feature = "store")]
 pub use pointstream_store as store;
 
+#[cfg(feature = "poll")]
+pub use pointstream_poll as poll;
+
+#[cfg(feature = "poll")]
+pub use config::SourceConfig;
+#[cfg(feature = "mqtt")]
+pub use config::SparkplugNode;
 #[cfg(feature = "tokio")]
 pub use config::{
     Config, ConfigFile, ConnectorConfig, EditError, HistoryConfig, NewPoint, Problem, Problems,

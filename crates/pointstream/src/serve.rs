@@ -73,6 +73,13 @@ impl Gateway {
         let mut options = Options::new(addr, Seed::new(crate::gateway::entropy()));
         options.allowed_hosts.clone_from(&self.config().allowed_hosts);
         options.allowed_origins.clone_from(&self.config().allowed_origins);
+        #[cfg(feature = "poll")]
+        {
+            let url = |source: &crate::SourceConfig| {
+                (source.source.config.url.clone(), source.id.to_string())
+            };
+            options.sources = self.config().sources.iter().map(url).collect();
+        }
         if let Some(path) = self.token_file(addr) {
             let token = token::read_or_make(&path);
             let token = token.map_err(|source| HttpError::Token { path, source })?;

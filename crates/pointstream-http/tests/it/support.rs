@@ -42,7 +42,9 @@ impl Gateway {
         limits: pointstream_hub::Limits,
         set: impl FnOnce(&mut Options),
     ) -> Self {
-        Self::of(Hub::new(limits, Seed::new(1)), set).await
+        let start = tokio::time::Instant::now();
+        let clock = move || Instant::from_origin(start.elapsed());
+        Self::of(Hub::with_clock(limits, Seed::new(1), clock), set).await
     }
 
     pub(crate) async fn of(hub: Hub, set: impl FnOnce(&mut Options)) -> Self {

@@ -135,6 +135,30 @@ impl Reader<'_> {
             let topic = self.topic(table.into_inner(), &mut seen);
             config.topics.push(topic);
         }
+        for table in file.source {
+            let span = table.span();
+            let table = table.into_inner();
+            self.once(&mut seen.topics, &table.id, "topic");
+            #[cfg(feature = "poll")]
+            match table.resolve() {
+                Ok(source) => config.sources.push(source),
+                Err(message) => self.problem(Some(span), message),
+            }
+            #[cfg(not(feature = "poll"))]
+            self.problem(Some(span), "sources need the feature poll");
+        }
+        #[cfg(feature = "mqtt")]
+        for table in file.sparkplug {
+            let span = table.span();
+            match super::SparkplugNode::read(table.into_inner()) {
+                Ok(node) if config.sparkplug.iter().any(|other| other.id == node.id) => {
+                    let text = format!("the node {} exists already", node.id.source());
+                    self.problem(Some(span), text);
+                }
+                Ok(node) => config.sparkplug.push(node),
+                Err(error) => self.problem(Some(span), format_args!("sparkplug: {error}")),
+            }
+        }
         config
     }
 
