@@ -145,11 +145,11 @@ try {
       await page.waitForTimeout(2000);
     }
     if (!(await drawn())) throw new Error("nothing is drawn");
+    await page.screenshot({ path: join(shots, "chart.png") });
     const before = await page.locator("#chart .mean").getAttribute("d");
     await page.focus("#chart svg");
     await page.keyboard.press("ArrowLeft");
     await page.waitForFunction((then) => document.querySelector("#chart .mean").getAttribute("d") !== then, before, { timeout: WAIT });
-    await page.screenshot({ path: join(shots, "chart.png") });
     await page.locator("#chart .close button").click();
   });
 
