@@ -203,6 +203,11 @@ impl Session {
         let Some(topic) = self.topic(publish) else {
             return self.fail(Reason::TOPIC_ALIAS, End::TopicAlias);
         };
+        // Before it is remembered: a message that is not taken must come again.
+        let is_full = self.incoming.unacknowledged >= self.config.receive_max.max(1).into();
+        if publish.packet_id.is_some() && is_full && self.config.version == Version::V5 {
+            return self.fail(Reason::RECEIVE_MAXIMUM, End::ReceiveMaximum);
+        }
         let incoming = &mut self.incoming;
         match (publish.qos, publish.packet_id) {
             (QoS::AtLeastOnce, Some(id))
@@ -219,13 +224,7 @@ impl Session {
             }
             _ => {}
         }
-        if publish.packet_id.is_some() {
-            self.incoming.unacknowledged += 1;
-            let max = usize::from(self.config.receive_max.max(1));
-            if self.config.version == Version::V5 && self.incoming.unacknowledged > max {
-                return self.fail(Reason::RECEIVE_MAXIMUM, End::ReceiveMaximum);
-            }
-        }
+        self.incoming.unacknowledged += usize::from(publish.packet_id.is_some());
         self.events.push_back(Event::Message(Message {
             topic,
             payload: publish.payload.into(),

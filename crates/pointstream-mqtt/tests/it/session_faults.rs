@@ -1,5 +1,7 @@
 //! What a broker must not do.
 
+use core::time::Duration;
+
 use pointstream_mqtt::packet::{
     Ack, Connect, Farewell, Packet, PacketType, Properties, Publish, QoS, Reason, SubAck,
     Subscribe, SubscribeOptions, Version,
@@ -153,6 +155,21 @@ fn more_messages_than_were_allowed_end_the_connection() {
     peer.feed(&[one(4), one(5)]);
     peer.expect_end(End::ReceiveMaximum);
     assert_eq!(reason_of(&mut peer), Some(Reason::RECEIVE_MAXIMUM));
+}
+
+#[test]
+fn a_message_beyond_what_was_allowed_is_not_lost() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut config = Config::new(Version::V5, "c").with_session(Duration::from_secs(60));
+        config.receive_max = 1;
+        let mut peer = Peer::open(config);
+        let (one, two) = (publish("t", "1", qos, 1), publish("t", "2", qos, 2));
+        peer.feed(&[Packet::Publish(one), Packet::Publish(two)]);
+        assert_eq!(peer.payloads(), ["1"]);
+        peer.reconnect(true);
+        peer.feed(&[Packet::Publish(Publish { dup: true, ..two })]);
+        assert_eq!(peer.payloads(), ["2"]);
+    }
 }
 
 #[test]
