@@ -1,7 +1,7 @@
 // Opens the console page in a headless Chromium and checks what a person would see: values that
 // move, a write that arrives, a refusal that is told, the phone, the dark.
 //
-//     node console.mjs BASE_URL SCREENSHOT_DIR [--restart-cmd COMMAND] [--token TOKEN]
+//     node console.mjs BASE_URL SCREENSHOT_DIR [--restart-cmd COMMAND] [--token TOKEN] [--add-points]
 //
 // COMMAND restarts the gateway, or kills it and returns once another is on its way up. CHROMIUM
 // names the browser, /usr/bin/chromium by default. One line for each check; the exit code is 0
@@ -19,7 +19,7 @@ const POINT = "ahu.tempSetpoint";
 
 const { positionals, values: options } = parseArgs({
   allowPositionals: true,
-  options: { "restart-cmd": { type: "string" }, token: { type: "string" } },
+  options: { "restart-cmd": { type: "string" }, token: { type: "string" }, "add-points": { type: "boolean" } },
 });
 const [base, shots] = positionals;
 if (!base || !shots) {
@@ -123,8 +123,17 @@ try {
       await deeper.last().click();
       await page.waitForFunction(() => document.querySelectorAll("#inspect .tree .addr").length > 0, null, { timeout: WAIT });
     }
+    const count = await rows.count();
+    if (options["add-points"]) {
+      page.once("dialog", (dialog) => dialog.accept("ahu.learned"));
+      await page.locator("#inspect .tree li button").last().click();
+      await page.waitForFunction(() => document.querySelector("#inspect .note").textContent.includes("stands in the configuration file"), null, { timeout: WAIT });
+      await page.waitForFunction(() => document.querySelector('tr[data-id="ahu.learned"]'), null, { timeout: WAIT });
+      await page.locator("#inspect .note button").click();
+      await page.waitForFunction(() => !document.querySelector('tr[data-id="ahu.learned"]'), null, { timeout: WAIT });
+    }
     await page.locator("#inspect .close button").click();
-    return `${await rows.count()} rows`;
+    return `${count} rows`;
   });
 
   await check("the past of a point is drawn, and moves when it is zoomed", async () => {

@@ -13,6 +13,6 @@ mkdir -p "$CI_WORK/console"
 run .ci/gateway start "$CI_WORK/console" "$EXAMPLES/gateway" --config "$CI_WORK/console/plant.toml" --listen 127.0.0.1:0
 code=0
 run timeout --foreground 600 node .ci/browser/console.mjs "$(cat "$CI_WORK/console/url")" "$CI_ARTEFACTS" \
-    --restart-cmd ".ci/gateway restart '$CI_WORK/console'" || code=$?
+    --add-points --restart-cmd ".ci/gateway restart '$CI_WORK/console'" || code=$?
 [ "$code" -eq 0 ] || { tail -n 40 "$CI_WORK/console/log"; fail "the console fails ($code)"; }
 run .ci/gateway stop "$CI_WORK/console"

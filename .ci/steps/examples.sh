@@ -240,6 +240,11 @@ kill -INT $hub $source
 wait $hub || fail "hub: Ctrl-C: it ended with $?"
 wait $source || fail "hub: Ctrl-C: it ended with $?"
 
+# Collects, reads back and draws.
+"$EXAMPLES/history" 3 "$CI_WORK/history.svg" >"$out" 2>"$err" || { cat "$err"; fail "history ended with $?"; }
+grep -q '^meter.power: [1-9][0-9]* values' "$out" || { cat "$out"; fail "history collected nothing"; }
+grep -q 'L[0-9.]* [0-9.]*L' "$CI_WORK/history.svg" || fail "history drew nothing"
+
 # Ctrl-C ends it with 0 within 2 seconds.
 "$gateway" --listen 127.0.0.1:0 >"$out" 2>"$err" &
 pid=$!

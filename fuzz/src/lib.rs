@@ -17,6 +17,7 @@ pub struct Target {
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "hub_topic", run: targets::hub_topic, words: JSON },
     Target { name: "iotmp_decode", run: targets::iotmp_decode, words: IOTMP },
     Target { name: "iotmp_mux", run: targets::iotmp_mux, words: IOTMP },
     Target { name: "iotmp_session", run: targets::iotmp_session, words: IOTMP },

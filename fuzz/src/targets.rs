@@ -1,5 +1,6 @@
 //! The targets: each takes any bytes and panics where something is wrong.
 
+mod hub;
 mod iotmp;
 mod modbus;
 mod mqtt;
@@ -9,6 +10,7 @@ mod points;
 mod poll;
 mod sparkplug;
 
+pub use hub::hub_topic;
 pub use iotmp::{iotmp_decode, iotmp_mux, iotmp_session};
 pub use modbus::{modbus_address, modbus_mbap, modbus_pdu, modbus_rtu};
 pub use mqtt::{mqtt_packet, mqtt_session, mqtt_topic};

@@ -9,7 +9,7 @@ use pointstream_point::{
 };
 use serde::{Serialize, Serializer};
 
-use crate::functions::{ConnAct, ConnError, TraceFeed};
+use crate::functions::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed};
 use crate::his::{HisAnswer, HisQuery, HisReadError};
 
 /// What the routes for points and connectors ask for: the seam between HTTP and whoever owns them.
@@ -110,6 +110,21 @@ pub trait Admin: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<usize, ConnError>> {
         let _ = (point, span);
         Box::pin(async { Err(ConnError::UnknownPoint) })
+    }
+
+    /// Adds points to a connector in the configuration file, for good.
+    fn add_points<'a>(
+        &'a self,
+        connector: &'a str,
+        points: Vec<AddPoint>,
+    ) -> BoxFuture<'a, Result<(), ChangeError>> {
+        let _ = (connector, points);
+        Box::pin(async { Err(ChangeError::NoFile) })
+    }
+
+    /// Brings back the configuration file before its last change that was made here.
+    fn restore_config(&self) -> BoxFuture<'_, Result<(), ChangeError>> {
+        Box::pin(async { Err(ChangeError::NoFile) })
     }
 
     /// Appends metrics in the text format of Prometheus, each line ended.

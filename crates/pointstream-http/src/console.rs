@@ -26,6 +26,8 @@ macro_rules! console {
 /// The console page: a live table of the points.
 pub const CONSOLE: &[StaticFile] = console! {
     "/" "index.html" HTML
+    "/api.html" "api.html" HTML
+    "/api.js" "api.js" JS
     "/chart.js" "chart.js" JS
     "/console.css" "console.css" CSS
     "/console.js" "console.js" JS

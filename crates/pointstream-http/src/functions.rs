@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pointstream_point::Fault;
+use pointstream_point::{Fault, Id, Kind, Unit};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::BoxFuture;
@@ -37,6 +37,42 @@ pub enum ConnError {
     /// Neither an answer nor a failure came in time.
     #[error("the device did not answer in time")]
     TimedOut,
+}
+
+/// A point that is to be added to a connector, as its device's tree shows it.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+#[expect(clippy::exhaustive_structs, reason = "the fields of a request")]
+pub struct AddPoint {
+    /// Its name.
+    pub id: Id,
+    /// Its name for people.
+    pub dis: Option<String>,
+    /// The kind of its values.
+    pub kind: Kind,
+    /// The unit of its numbers.
+    pub unit: Option<Unit>,
+    /// The address of the current value.
+    pub cur: Option<String>,
+    /// The address to write to.
+    pub write: Option<String>,
+    /// The address of the history that the device keeps.
+    pub his: Option<String>,
+}
+
+/// Why a configuration was not changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangeError {
+    /// It does not come from a file that could be changed.
+    #[error("the configuration does not come from a file")]
+    NoFile,
+    /// What is asked for is none.
+    #[error("{0}")]
+    Refused(String),
+    /// The file system failed.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// The trace of one connector, as a reader sees it.

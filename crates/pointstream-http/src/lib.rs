@@ -53,6 +53,7 @@ mod his;
 mod hosts;
 mod io;
 mod metrics;
+mod openapi;
 mod options;
 mod query;
 mod routes;
@@ -69,7 +70,7 @@ pub use admin::{
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
-pub use functions::{ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use functions::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
 pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
 pub use options::{Limits, Options, Token};
 pub use routes::router;

@@ -48,7 +48,8 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/connectors", get(service::connectors))
         .route("/v1/connectors/{id}/learn", get(connectors::learn))
         .route("/v1/connectors/{id}/details", get(connectors::details))
-        .route("/v1/connectors/{id}/points", get(connectors::points))
+        .route("/v1/connectors/{id}/points", get(connectors::points).post(connectors::add_points))
+        .route("/v1/config/restore", post(connectors::restore))
         .route("/v1/connectors/{id}/trace", get(connectors::trace).post(connectors::set_trace))
         .route("/v1/connectors/{id}/{act}", post(connectors::act))
         .route("/v1/points/{id}/details", get(points::details))
@@ -56,7 +57,8 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/points/{id}/his/sync", post(history::sync))
         .route("/v1/points/{id}/sync", post(points::sync))
         .route("/healthz", get(service::healthz))
-        .route("/metrics", get(service::metrics));
+        .route("/metrics", get(service::metrics))
+        .route("/openapi.json", get(service::openapi));
     for file in app.options.files {
         router = router.route(file.path, get(move || ready(service::file(file))));
     }

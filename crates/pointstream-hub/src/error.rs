@@ -111,6 +111,9 @@ pub enum Error {
     /// The topic is not sent in this mode.
     #[error("the topic is not sent in this mode")]
     ModeRefused,
+    /// A view with a rate on a hub without a clock.
+    #[error("the hub has no clock, by which a view could have a rate")]
+    NoClock,
     /// A filter on a topic that has no items.
     #[error("only a topic of items can be filtered")]
     NoItems,

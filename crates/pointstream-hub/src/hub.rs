@@ -33,7 +33,7 @@ struct Inner {
     epochs: Mutex<Seed>,
     demand: Mutex<Demand>,
     timers: Mutex<Timers>,
-    clock: Clock,
+    clock: Option<Clock>,
 }
 
 /// Tells the time since an origin that stays the same.
@@ -107,11 +107,11 @@ pub struct TopicInfo {
 }
 
 impl Hub {
-    /// A hub without topics and without a clock: nothing in it ends by time, and views with a rate
-    /// are let out as if no time passed. The `seed` gives the topics their epochs and must be another
+    /// A hub without topics and without a clock: nothing in it ends by time, views with a rate are
+    /// refused, and digests come with a document only. The `seed` gives the topics their epochs and must be another
     /// one after each restart.
     pub fn new(limits: Limits, seed: Seed) -> Self {
-        Self::with_clock(limits, seed, || Instant::ORIGIN)
+        Self::of(limits, seed, None)
     }
 
     /// A hub without topics. `clock` tells the time since an origin that stays the same; it is asked
@@ -122,13 +122,17 @@ impl Hub {
         seed: Seed,
         clock: impl Fn() -> Instant + Send + Sync + 'static,
     ) -> Self {
+        Self::of(limits, seed, Some(Box::new(clock)))
+    }
+
+    fn of(limits: Limits, seed: Seed, clock: Option<Clock>) -> Self {
         let inner = Inner {
             limits,
             topics: RwLock::default(),
             epochs: Mutex::new(seed),
             demand: Mutex::default(),
             timers: Mutex::default(),
-            clock: Box::new(clock),
+            clock,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -264,6 +268,9 @@ impl Hub {
     ///
     /// No such topic, too many subscribers or views, a view or a mode that the topic has not.
     pub fn subscribe_with(&self, id: &str, wanted: &Subscribe) -> Result<Subscription, Error> {
+        if self.inner.clock.is_none() && wanted.view.has_rate() {
+            return Err(Error::NoClock);
+        }
         let shared = self.find(id)?;
         let mut state = shared.lock_live()?;
         state.topic.handle_timeout(self.now());

@@ -133,6 +133,10 @@ impl ViewSpec {
             && self.deadbands.is_empty()
     }
 
+    pub(crate) const fn has_rate(&self) -> bool {
+        !self.min_interval.is_zero()
+    }
+
     /// The least time between two of its events.
     pub(crate) const fn min_interval(&self) -> Duration {
         self.min_interval

@@ -55,11 +55,19 @@ impl Bucket {
         if self.count == 0 {
             self.first.clone_from(val);
         }
-        self.last.clone_from(val);
+        match (&mut self.last, val) {
+            // The usual case, for which nothing is cloned.
+            (Value::Number(last, unit), Value::Number(_, its)) if unit == its => *last = number,
+            (last, val) => last.clone_from(val),
+        }
         self.count += 1;
+        if number < self.min {
+            self.min = number;
+        }
+        if number > self.max {
+            self.max = number;
+        }
         if !number.is_nan() {
-            self.min = self.min.min(number);
-            self.max = self.max.max(number);
             self.sum += number;
         }
     }

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Uri, header};
 use crate::url;
 
 /// What is polled, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Config {
     /// The address, with scheme `http` or `https`.
@@ -48,6 +48,15 @@ impl Config {
             body_bytes_max: 1 << 20,
             timeout: Duration::from_secs(10),
         }
+    }
+
+    /// Whether it can be polled.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.check().map(drop)
     }
 
     /// The configuration as the machine needs it.
@@ -100,7 +109,7 @@ pub(crate) struct Checked {
 }
 
 /// How a poller proves who it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Auth {
     /// Not at all.
@@ -122,7 +131,7 @@ pub enum Auth {
 }
 
 /// The client credentials grant of OAuth 2.0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct OAuth {
     /// The URL of the provider's token endpoint.

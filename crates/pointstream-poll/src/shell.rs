@@ -18,8 +18,14 @@ use crate::{Config, ConfigError, Event, Failure, Poller, Rejection};
 /// to look at by [`on_demand`](Self::on_demand); where nobody else does, [`run`](Self::run) is that.
 pub struct Pollers {
     hub: Hub,
-    wanted: BTreeMap<TopicId, watch::Sender<bool>>,
+    /// A poller ends when its sender does.
+    wanted: BTreeMap<TopicId, Wanted>,
     tasks: JoinSet<()>,
+}
+
+struct Wanted {
+    sender: watch::Sender<bool>,
+    always: bool,
 }
 
 impl Pollers {
@@ -46,22 +52,24 @@ impl Pollers {
         let poller = Poller::new(source.config, seed)?;
         let (sender, receiver) = watch::channel(source.always_on);
         let sink = HubSink { hub: self.hub.clone(), topic: topic.clone() };
+        while self.tasks.try_join_next().is_some() {}
         self.tasks.spawn(run(poller, Client::new(client), sink, receiver));
-        if !source.always_on {
-            self.wanted.insert(topic.clone(), sender);
-            self.on_demand(topic);
-        } else {
-            // A poller ends when nobody can tell it anything any more.
-            self.tasks.spawn(async move { sender.closed().await });
-        }
+        self.wanted.insert(topic.clone(), Wanted { sender, always: source.always_on });
+        self.on_demand(topic);
         Ok(())
+    }
+
+    /// Ends the poller of a topic, after the poll under way.
+    pub fn remove(&mut self, topic: &TopicId) {
+        self.wanted.remove(topic);
     }
 
     /// Looks whether a topic has subscribers.
     pub fn on_demand(&self, topic: &TopicId) {
-        let Some(wanted) = self.wanted.get(topic) else { return };
-        let subscribers = self.hub.topic(topic.as_str()).map_or(0, |info| info.subscribers);
-        wanted.send_if_modified(|now| std::mem::replace(now, subscribers > 0) != (subscribers > 0));
+        let Some(Wanted { sender, always }) = self.wanted.get(topic) else { return };
+        let followed = || self.hub.topic(topic.as_str()).is_ok_and(|info| info.subscribers > 0);
+        let wanted = *always || followed();
+        sender.send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
     }
 
     /// Waits for the hub's demand for as long as it is polled.
@@ -82,7 +90,7 @@ impl fmt::Debug for Pollers {
 }
 
 /// What is polled for a topic.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Source {
     /// What, and how.

@@ -7,13 +7,18 @@ use pointstream_conn::ConnConfig;
 use pointstream_point::{EnumDefs, Id, PointSpec, Tuning};
 
 mod csv_points;
+mod edit;
 mod file;
 mod locate;
 mod problem;
 mod raw;
+mod source;
 mod watch;
 
+pub use edit::{EditError, NewPoint};
 pub use problem::{Problem, Problems};
+#[cfg(feature = "poll")]
+pub use source::SourceConfig;
 pub use watch::ConfigFile;
 
 /// What a gateway is to be: its connectors with their points, its tunings, topics and listener.
@@ -52,17 +57,28 @@ pub struct Config {
     pub topics: Vec<TopicConfig>,
     /// What is published to brokers.
     pub publish: Vec<PublishConfig>,
+    /// The file that it was read from, if it was.
+    pub path: Option<PathBuf>,
+    /// The topics that are polled from HTTP APIs.
+    #[cfg(feature = "poll")]
+    pub sources: Vec<SourceConfig>,
     /// Where it was read from.
     source: Option<Arc<Source>>,
 }
 
 /// The text that a configuration was read from, to find the places of problems that show later.
-#[derive(Debug)]
 struct Source {
     name: String,
     text: String,
     /// The files besides, by the connectors that name them.
     points: Vec<PathBuf>,
+}
+
+impl core::fmt::Debug for Source {
+    /// Without the text, which may hold secrets.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// The tag by which a point that stands under several connectors says which of them it prefers: the
@@ -212,6 +228,14 @@ impl Config {
     #[must_use]
     pub fn with_topic(mut self, topic: TopicConfig) -> Self {
         self.topics.push(topic);
+        self
+    }
+
+    /// This configuration and a topic that is polled.
+    #[cfg(feature = "poll")]
+    #[must_use]
+    pub fn with_source(mut self, source: SourceConfig) -> Self {
+        self.sources.push(source);
         self
     }
 

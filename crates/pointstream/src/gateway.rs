@@ -25,6 +25,8 @@ mod plan;
 mod publish;
 mod row;
 mod shared;
+#[cfg(feature = "poll")]
+mod sources;
 #[cfg(feature = "store")]
 mod sync_his;
 mod time;
@@ -286,9 +288,23 @@ impl Gateway {
         self.shared.rewatch().await;
         #[cfg(feature = "store")]
         self.shared.collect(&config.history).await;
+        // What leaves leaves first, since a topic of points may become one that is polled.
+        #[cfg(feature = "poll")]
+        let retired = self.shared.sources().retire(self.hub(), &config);
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        #[cfg(feature = "poll")]
+        {
+            let shared = Arc::clone(&self.shared);
+            let begun = shared.sources().begin(&shared.hub, &config, &mut self.seed)?;
+            let named: BTreeSet<Id> = retired.into_iter().chain(begun).collect();
+            applied.topics.extend(named);
+        }
         let seed = self.seed.next_u64();
         self.publishing.apply(publishers, &self.shared.hub, seed).await;
+        #[cfg(feature = "http")]
+        {
+            self.shared.lock().config_path.clone_from(&config.path);
+        }
         self.config = config;
         Ok(applied)
     }
@@ -357,7 +373,10 @@ impl Gateway {
     }
 
     fn check_limits(&self, config: &Config) -> Result<(), ApplyError> {
-        let (len, max) = (config.topics.len(), self.hub().limits().topics_max - 1);
+        let len = config.topics.len();
+        #[cfg(feature = "poll")]
+        let len = len + config.sources.len();
+        let max = self.hub().limits().topics_max - 1;
         if len > max {
             return Err(ApplyError::Limit(format!("there are {len} topics, more than {max}")));
         }

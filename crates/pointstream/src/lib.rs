@@ -36,10 +36,15 @@ pub use pointstream_points as points;
 #[cfg(feature = "store")]
 pub use pointstream_store as store;
 
+#[cfg(feature = "poll")]
+pub use pointstream_poll as poll;
+
+#[cfg(feature = "poll")]
+pub use config::SourceConfig;
 #[cfg(feature = "tokio")]
 pub use config::{
-    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, PublishConfig,
-    TopicConfig, WatchMode,
+    Config, ConfigFile, ConnectorConfig, EditError, HistoryConfig, NewPoint, Problem, Problems,
+    PublishConfig, TopicConfig, WatchMode,
 };
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use pointstream_conn::{BucketView, PollStats, PollTimes, Trace, TraceEntry, WriteDone};
 use pointstream_http::{
-    Admin, BindError, BoxFuture, ConnAct, ConnError, ConnectorView, LevelView, LevelsView, Options,
-    PointView, PointsPage, PointsQuery, QueryError, Server, Token, TraceFeed, TraceRow, TraceView,
-    WriteError, WriteOutcome,
+    AddPoint, Admin, BindError, BoxFuture, ChangeError, ConnAct, ConnError, ConnectorView,
+    LevelView, LevelsView, Options, PointView, PointsPage, PointsQuery, QueryError, Server, Token,
+    TraceFeed, TraceRow, TraceView, WriteError, WriteOutcome,
 };
 #[cfg(feature = "store")]
 use pointstream_http::{HisAnswer, HisQuery, HisReadError, HisRows};
@@ -21,6 +21,7 @@ use pointstream_point::{
 use pointstream_points::{Entry, Filter, LevelWriteError};
 use pointstream_time::Seed;
 
+use crate::config::{ConfigFile, EditError, NewPoint};
 use crate::gateway::{Gateway, LevelWritten, Shared};
 
 mod token;
@@ -72,6 +73,13 @@ impl Gateway {
         let mut options = Options::new(addr, Seed::new(crate::gateway::entropy()));
         options.allowed_hosts.clone_from(&self.config().allowed_hosts);
         options.allowed_origins.clone_from(&self.config().allowed_origins);
+        #[cfg(feature = "poll")]
+        {
+            let url = |source: &crate::SourceConfig| {
+                (source.source.config.url.clone(), source.id.to_string())
+            };
+            options.sources = self.config().sources.iter().map(url).collect();
+        }
         if let Some(path) = self.token_file(addr) {
             let token = token::read_or_make(&path);
             let token = token.map_err(|source| HttpError::Token { path, source })?;
@@ -92,7 +100,7 @@ impl Gateway {
     /// The points and connectors as the HTTP face sees them, for an application that mounts the
     /// routes in a server of its own.
     pub fn admin(&self) -> Arc<dyn Admin> {
-        Arc::new(Face { shared: Arc::clone(self.shared()) })
+        Arc::new(Face { shared: Arc::clone(self.shared()), changing: Arc::default() })
     }
 }
 
@@ -103,6 +111,8 @@ const OPS_OF_A_QUESTION: u32 = 4;
 /// What HTTP sees of a gateway.
 struct Face {
     shared: Arc<Shared>,
+    /// Held by who changes the configuration's file.
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Admin for Face {
@@ -270,6 +280,24 @@ impl Admin for Face {
         })
     }
 
+    fn add_points<'a>(
+        &'a self,
+        connector: &'a str,
+        points: Vec<AddPoint>,
+    ) -> BoxFuture<'a, Result<(), ChangeError>> {
+        let connector = connector.parse::<Id>();
+        let edit = move |file: ConfigFile| {
+            let connector = connector.map_err(|error| ChangeError::Refused(error.to_string()))?;
+            let points: Vec<NewPoint> = points.into_iter().map(new_point).collect();
+            file.add_points(&connector, &points).map_err(change_error)
+        };
+        Box::pin(self.change_config(edit))
+    }
+
+    fn restore_config(&self) -> BoxFuture<'_, Result<(), ChangeError>> {
+        Box::pin(self.change_config(|file| file.restore().map_err(change_error)))
+    }
+
     fn metrics(&self, out: &mut String) {
         metrics(&self.shared, out);
     }
@@ -305,6 +333,35 @@ fn his_rows(
     })?;
     buckets.extend(rollup.finish().filter(|_| !more));
     Ok((HisRows::Buckets(buckets), more))
+}
+
+impl Face {
+    /// Changes the file of the configuration, one change at a time.
+    fn change_config(
+        &self,
+        change: impl FnOnce(ConfigFile) -> Result<(), ChangeError> + Send + 'static,
+    ) -> impl Future<Output = Result<(), ChangeError>> + Send + 'static {
+        let (path, turn) = (self.shared.lock().config_path.clone(), Arc::clone(&self.changing));
+        async move {
+            let path = path.ok_or(ChangeError::NoFile)?;
+            let _turn = turn.lock_owned().await;
+            let work = move || change(ConfigFile::new(path));
+            let done = tokio::task::spawn_blocking(work).await;
+            done.unwrap_or_else(|error| Err(ChangeError::Failed(error.to_string())))
+        }
+    }
+}
+
+fn new_point(point: AddPoint) -> NewPoint {
+    let AddPoint { id, dis, kind, unit, cur, write, his } = point;
+    NewPoint { id, dis, kind, unit, cur, write, his }
+}
+
+fn change_error(error: EditError) -> ChangeError {
+    match error {
+        EditError::Io { .. } => ChangeError::Failed(error.to_string()),
+        error => ChangeError::Refused(error.to_string()),
+    }
 }
 
 /// A connector's trace as HTTP shows it.

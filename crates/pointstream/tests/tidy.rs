@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "pointstream",
         &[
             "conn", "http", "hub", "iotmp", "modbus", "mqtt", "net", "patch", "point", "points",
-            "store", "time",
+            "poll", "store", "time",
         ],
     ),
 ];

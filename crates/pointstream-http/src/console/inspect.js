@@ -114,10 +114,36 @@ function place(id, found) {
   const { dis, learn, cur, write, kind, unit, val } = found;
   if (learn) el.append(branch(id, learn, dis));
   if (cur || write) {
+    const add = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: "Add" });
+    add.addEventListener("click", () => addPoint(id, found, add));
     const value = val === undefined ? "" : `${valueText(val)} ${unit ?? ""}`.trim();
-    el.append(span("dis", learn ? "" : dis), span("addr", cur ?? write), span("type", kind ?? ""), span("val", value));
+    el.append(span("dis", learn ? "" : dis), span("addr", cur ?? write), span("type", kind ?? ""), span("val", value), add);
   } else if (!learn) el.append(span("dis", dis));
   return el;
+}
+
+/** Adds a point of the tree to the connector in the gateway's configuration file. */
+async function addPoint(connector, { dis, cur, write, his, kind, unit }, button) {
+  const words = dis.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean);
+  const name = words.map((word, at) => (at ? word[0].toUpperCase() + word.slice(1) : word)).join("");
+  const chosen = prompt(`Add ${cur ?? write} to ${connector} under the id`, `${connector}.${name}`);
+  if (!chosen) return;
+  const point = { id: chosen.trim(), dis, kind: kind ?? "Number", unit, cur, write, his };
+  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ points: [point] }) };
+  try {
+    await request(`v1/connectors/${encodeURIComponent(connector)}/points`, options);
+    button.disabled = true;
+    button.textContent = "Added";
+    say(`${point.id} stands in the configuration file; the version before is kept beside it. `);
+    const undo = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: "Undo" });
+    undo.addEventListener("click", async () => {
+      await request("v1/config/restore", { method: "POST" }).then(
+        () => say("The file is as it was before."), (error) => say(error.message));
+    });
+    cells.note.append(undo);
+  } catch (error) {
+    say(error.message);
+  }
 }
 
 function item(text) {

@@ -12,7 +12,7 @@ use crate::body;
 use crate::error::{ApiError, json};
 use crate::query::Query;
 use crate::state::{App, Connection};
-use crate::{ConnAct, ConnError, TraceFeed};
+use crate::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed};
 
 /// `GET …/learn?at=…`: one level of the connector's tree. What leads further has `learn`, which is
 /// the next `at`.
@@ -52,6 +52,43 @@ pub(super) async fn points(
     let id = super::id(path)?;
     let points = app.admin.points_of(&id).ok_or_else(|| unknown_connector(&id))?;
     Ok(json(&points))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AddPoints {
+    points: Vec<AddPoint>,
+}
+
+/// `POST …/points` with `{"points":[…]}`: adds them in the configuration file.
+pub(super) async fn add_points(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    let add: AddPoints = body::read_json(&headers, body, &app.options.limits).await?;
+    let count = add.points.len();
+    app.admin.add_points(&id, add.points).await.map_err(|error| change_error(&error))?;
+    Ok(json(&serde_json::json!({"id": id, "added": count})))
+}
+
+/// `POST /v1/config/restore`: brings the file before the last change back.
+pub(super) async fn restore(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    app.admin.restore_config().await.map_err(|error| change_error(&error))?;
+    Ok(json(&serde_json::json!({"restored": true})))
+}
+
+fn change_error(error: &ChangeError) -> ApiError {
+    let detail = format!("{error}.");
+    match error {
+        ChangeError::NoFile => ApiError::new(StatusCode::CONFLICT, "No file", detail),
+        ChangeError::Refused(_) => ApiError::bad_request("Bad change", detail),
+        ChangeError::Failed(_) => {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "Not changed", detail)
+        }
+    }
 }
 
 /// `POST …/ping`, `…/open`, `…/close`: answered when the connector has heard of it.

@@ -13,6 +13,10 @@ pub(super) async fn connectors(State(app): State<Arc<App>>) -> Response {
     json(&app.admin.connectors())
 }
 
+pub(super) async fn openapi() -> Response {
+    json(&crate::openapi::document())
+}
+
 pub(super) async fn healthz() -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
     (headers, "{\"status\":\"ok\"}").into_response()

@@ -166,6 +166,7 @@ pub(crate) fn refusal(error: &Error) -> Fault {
             (ErrorCode::ConnectionLimit, "A stream takes no more than 32 topics.")
         }
         Error::NoItems => (ErrorCode::BadRequest, "Only a topic of items can be filtered."),
+        Error::NoClock => (ErrorCode::BadRequest, "This hub keeps no time and so no rate."),
         Error::ModeRefused => (ErrorCode::BadRequest, "The topic is not sent in this mode."),
         _ => (ErrorCode::TopicNotFound, "There is no such topic; GET /v1/topics lists them."),
     };

@@ -94,3 +94,20 @@ async fn a_trace_is_switched_read_and_followed() {
     assert_eq!(gateway.get("/v1/connectors/ahu/trace?since=x").await.status, 400);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn points_are_added_to_the_configuration() {
+    let gateway = Gateway::start().await;
+    let add = async |connector: &str, body: &str| {
+        let length = body.len();
+        let headers = format!("Content-Type: application/json\r\nContent-Length: {length}\r\n");
+        gateway.request(&format!("POST /v1/connectors/{connector}/points"), &headers, body).await
+    };
+    let point = r#"{"points":[{"id":"ahu.new","kind":"Number","cur":"input:30002:s2"}]}"#;
+    assert_eq!(add("ahu", point).await.text(), r#"{"added":1,"id":"ahu"}"#);
+    assert_eq!(add("ahu", r#"{"points":[]}"#).await.status, 400);
+    assert_eq!(add("ahu", r#"{"points":[{"id":"a b","kind":"Number"}]}"#).await.status, 400);
+    assert_eq!(add("full", point).await.status, 500);
+    assert_eq!(add("code", point).await.status, 409);
+    gateway.stop().await;
+}

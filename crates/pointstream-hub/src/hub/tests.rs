@@ -267,3 +267,37 @@ fn last_is_read(subscription: &Subscription) -> bool {
     // Each of the 121 publications differs from the one before it.
     subscription.revision().is_some_and(|revision| revision.seq >= 121)
 }
+
+#[test]
+fn a_hub_without_a_clock_keeps_no_rate() {
+    let hub = hub();
+    hub.create("a", TopicOptions::text()).unwrap();
+    let mut wanted = Subscribe::new(Mode::Patch, None);
+    wanted.view = crate::ViewSpec::default().max_rate(1.0).unwrap();
+    assert_eq!(hub.subscribe_with("a", &wanted).map(|_| ()), Err(Error::NoClock));
+}
+
+#[test]
+fn a_hub_with_a_clock_says_when_something_is_due() {
+    let clock = Arc::new(Mutex::new(Instant::ORIGIN));
+    let told = Arc::clone(&clock);
+    let hub = Hub::with_clock(Limits::default(), Seed::new(5), move || *lock(&told));
+    let ttl = std::time::Duration::from_secs(5);
+    let options = TopicOptions { ttl: Some(ttl), ..TopicOptions::text() };
+    hub.create("a", options).unwrap();
+    assert_eq!(hub.poll_timeout(), None);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut moved = std::pin::pin!(hub.timeout_moved());
+    assert!(moved.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    publish(&hub, 1);
+    assert_eq!(woken.count(), 1);
+    assert_eq!(hub.poll_timeout(), Some(Instant::ORIGIN + ttl));
+    *lock(&clock) = Instant::ORIGIN + ttl;
+    hub.handle_timeout();
+    assert!(hub.snapshot("a").unwrap().is_none());
+    assert_eq!(hub.poll_timeout(), None);
+    publish(&hub, 1);
+    hub.remove("a").unwrap();
+    assert_eq!(hub.poll_timeout(), None, "a topic that has gone has no time");
+}

@@ -6,9 +6,9 @@ use super::*;
 use crate::Cursor;
 
 impl Hub {
-    /// The time, as the clock given at construction tells it.
+    /// The time, as the clock given at construction tells it; the origin without one.
     pub fn now(&self) -> Instant {
-        (self.inner.clock)()
+        self.inner.clock.as_ref().map_or(Instant::ORIGIN, |clock| clock())
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called next; never if there is

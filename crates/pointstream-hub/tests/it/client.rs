@@ -21,6 +21,7 @@ pub(crate) struct Client {
     pub(crate) last_id: Option<String>,
     pub(crate) errors: usize,
     pub(crate) verified: usize,
+    pub(crate) doubts: usize,
 }
 
 impl Client {
@@ -37,6 +38,7 @@ impl Client {
             last_id: None,
             errors: 0,
             verified: 0,
+            doubts: 0,
         }
     }
 
@@ -140,7 +142,12 @@ impl Client {
         let canonical = serde_json::to_string(self.document.as_ref().unwrap()).unwrap();
         let digest = Sha256::digest(canonical.as_bytes());
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(told["hash"], *hex);
-        self.verified += 1;
+        if told["hash"] == *hex {
+            self.verified += 1;
+        } else {
+            // It comes again without an id, and so is given the document.
+            self.doubts += 1;
+            self.last_id = None;
+        }
     }
 }

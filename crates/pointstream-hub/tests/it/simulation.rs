@@ -299,6 +299,7 @@ fn run(seed: u64) -> (usize, usize) {
         world.step();
     }
     world.check();
+    assert!(world.clients.iter().all(|(client, _)| client.doubts == 0), "all digests are right");
     let clients = world.clients.iter().map(|(client, _)| client);
     clients.fold((0, 0), |sum, client| (sum.0 + client.errors, sum.1 + client.verified))
 }
@@ -313,4 +314,28 @@ fn every_client_ends_with_what_its_view_shows() {
         sum = (sum.0 + errors, sum.1 + verified);
     }
     assert!(sum.0 > 100 && sum.1 > 500, "errors and digests are met: {sum:?}");
+}
+
+#[test]
+fn a_client_that_went_wrong_finds_out_within_one_period() {
+    let limits = Limits::default();
+    let mut topic = Topic::new(Epoch::new(1), &TopicOptions::text(), &limits);
+    topic.publish(br#"{"a":1,"b":2}"#).unwrap();
+    let mut wanted = Subscribe::new(Mode::Patch, None);
+    wanted.verify = true;
+    let mut client = Client::new(wanted);
+    let exchange = |client: &mut Client, topic: &mut Topic| {
+        client.serve(topic, usize::MAX);
+        client.receive(client.on_the_way());
+    };
+    exchange(&mut client, &mut topic);
+    assert_eq!((client.verified, client.doubts), (1, 0));
+    client.document = Some(json!({"a": 1, "b": 3}));
+    topic.handle_timeout(Instant::from_origin(limits.monitor_period));
+    exchange(&mut client, &mut topic);
+    assert_eq!((client.verified, client.doubts), (1, 1));
+    client.cut(&mut topic);
+    exchange(&mut client, &mut topic);
+    assert_eq!(client.document, Some(json!({"a": 1, "b": 2})));
+    assert_eq!((client.verified, client.doubts), (2, 1));
 }

@@ -97,10 +97,13 @@ impl StoredHistory {
         if self.append(chunks, number, first, items)? {
             return Ok(());
         }
-        let mut from =
-            chunks.range((number, i64::MIN)..=(number, first)).map_err(|e| self.failed(e))?;
-        let from = from.next_back().transpose().map_err(|e| self.failed(e))?;
-        let from = from.map_or(first, |(key, _)| key.value().1);
+        // No iterator may live on to where rows are changed: it holds their page.
+        let from = {
+            let before = chunks.range((number, i64::MIN)..=(number, first));
+            let last = before.map_err(|e| self.failed(e))?.next_back();
+            let last = last.transpose().map_err(|e| self.failed(e))?;
+            last.map_or(first, |(key, _)| key.value().1)
+        };
         let mut old = Vec::new();
         let mut keys = Vec::new();
         let rows = chunks.range((number, from)..=(number, last)).map_err(|e| self.failed(e))?;
@@ -121,9 +124,10 @@ impl StoredHistory {
         for key in keys {
             chunks.remove(key).map_err(|e| self.failed(e))?;
         }
-        let later =
-            chunks.range((number, last)..=(number, i64::MAX)).map_err(|e| self.failed(e))?;
-        let is_last = later.into_iter().next().is_none();
+        let is_last = {
+            let later = chunks.range((number, last)..=(number, i64::MAX));
+            later.map_err(|e| self.failed(e))?.next().is_none()
+        };
         self.put(chunks, number, &merge(old, items), is_last)
     }
 

@@ -180,6 +180,24 @@ fn what_is_too_old_or_too_much_is_forgotten() {
 }
 
 #[test]
+fn one_batch_fills_many_histories_again_and_again() {
+    let folder = Folder::new("many");
+    let history = open(&folder);
+    for round in 0..6 {
+        let series = |point: i64| {
+            let start = round * 700 + point % 7;
+            let items = numbers(start..start + 700 + point % 5);
+            SeriesWrite { point: format!("p{point}").into(), items }
+        };
+        history.write(&(0..60).map(series).collect::<Vec<_>>()).unwrap();
+    }
+    for point in 0..60 {
+        let info = history.info(&format!("p{point}")).unwrap().unwrap();
+        assert_eq!(info.size, 6 * 700 + (point % 5) as u64, "point {point}");
+    }
+}
+
+#[test]
 fn long_texts_make_short_chunks() {
     let folder = Folder::new("texts");
     let history = open(&folder);

@@ -38,7 +38,10 @@ impl Config {
     pub(super) fn read_with(path: &Path, files: &mut Vec<PathBuf>) -> Result<Self, Problems> {
         let name = path.display().to_string();
         let text = read_text(path).map_err(|error| Problem::of_file(&name, error))?;
-        Self::parse_with(&text, &name, path.parent().unwrap_or_else(|| Path::new("")), files)
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let mut config = Self::parse_with(&text, &name, folder, files)?;
+        config.path = Some(path.to_owned());
+        Ok(config)
     }
 
     /// Reads a configuration from the text of a TOML file. `name` stands before each problem;
@@ -131,6 +134,18 @@ impl Reader<'_> {
         for table in file.topic {
             let topic = self.topic(table.into_inner(), &mut seen);
             config.topics.push(topic);
+        }
+        for table in file.source {
+            let span = table.span();
+            let table = table.into_inner();
+            self.once(&mut seen.topics, &table.id, "topic");
+            #[cfg(feature = "poll")]
+            match table.resolve() {
+                Ok(source) => config.sources.push(source),
+                Err(message) => self.problem(Some(span), message),
+            }
+            #[cfg(not(feature = "poll"))]
+            self.problem(Some(span), "sources need the feature poll");
         }
         config
     }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::WatchMode;
+use super::source::SourceTable;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +37,8 @@ pub(super) struct File {
     pub(super) topic: Vec<Spanned<TopicTable>>,
     #[serde(default)]
     pub(super) publish: Vec<Spanned<PublishTable>>,
+    #[serde(default)]
+    pub(super) source: Vec<Spanned<SourceTable>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -26,6 +26,8 @@ pub(crate) struct Histories {
     /// Points whose change came too soon, to be looked at again.
     again: BTreeSet<PointKey>,
     pending: Pending,
+    /// Held while a batch is on its way to the disk, so that whoever ends the gateway waits for it.
+    writing: Arc<tokio::sync::Mutex<()>>,
     watch: Option<WatchId>,
     /// Items that were written, and those that were dropped since too many waited.
     pub(crate) written: u64,
@@ -228,7 +230,13 @@ impl Shared {
     }
 
     /// Writes what is due, as one batch, and waits until it is on the disk.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was taken is written all the same; the next call waits for it.
     pub(super) async fn write_due(&self, now: Timestamp) {
+        let writing = Arc::clone(&self.lock().his.writing);
+        let turn = writing.lock_owned().await;
         let (store, batch) = {
             let mut state = self.lock();
             let Some(store) = state.his.store.clone() else { return };
@@ -244,9 +252,11 @@ impl Shared {
                 items: in_order(&waiting.items),
             };
             let writes: Vec<_> = batch.iter().map(series).collect();
-            (store.write(&writes).map_err(|error| error.to_string()), batch)
+            (store.write(&writes).map_err(|error| error.to_string()), batch, turn)
         };
-        let Ok((result, batch)) = tokio::task::spawn_blocking(write).await else { return };
+        let written = tokio::task::spawn_blocking(write).await;
+        // The turn ends once what failed is back in line.
+        let Ok((result, batch, _turn)) = written else { return };
         let mut state = self.lock();
         match result {
             Ok(()) => state.his.written += items,

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 use super::keeper::Keeper;
 use super::levels::Kept;
 use super::notices::Notices;
+#[cfg(feature = "poll")]
+use super::sources::Sources;
 use super::{ApplyError, topics::TopicState};
 use crate::config::ConnectorConfig;
 
@@ -23,6 +25,8 @@ pub(crate) struct Shared {
     /// Told when something is due earlier than it was.
     pub(super) changed_times: Notify,
     state: Mutex<State>,
+    #[cfg(feature = "poll")]
+    sources: Mutex<Sources>,
 }
 
 /// Everything that the gateway knows.
@@ -42,6 +46,9 @@ pub(crate) struct State {
     /// The points that belong to no connector.
     own: BTreeMap<Id, PointKey>,
     pub(crate) arrays: Arrays,
+    /// The file of the configuration that is applied, if it comes from one.
+    #[cfg(feature = "http")]
+    pub(crate) config_path: Option<std::path::PathBuf>,
     pub(super) kept: Kept,
     pub(super) keeper: Keeper,
     pub(super) enums: Arc<EnumDefs>,
@@ -85,7 +92,20 @@ impl Conn {
 
 impl Shared {
     pub(super) fn new(hub: Hub, clock: Clock) -> Self {
-        Self { hub, clock, changed_times: Notify::new(), state: Mutex::default() }
+        Self {
+            #[cfg(feature = "poll")]
+            sources: Mutex::new(Sources::new(hub.clone())),
+            hub,
+            clock,
+            changed_times: Notify::new(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The topics that are polled.
+    #[cfg(feature = "poll")]
+    pub(super) fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The present.

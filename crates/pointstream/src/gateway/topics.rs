@@ -149,6 +149,8 @@ fn update_watch(hub: &Hub, state: &mut State, id: &Id) -> Vec<PointKey> {
 pub(super) async fn follow_demand(shared: Arc<Shared>) {
     loop {
         let topic = shared.hub.demand().await;
+        #[cfg(feature = "poll")]
+        shared.sources().on_demand(&topic);
         let Ok(id) = topic.as_str().parse::<Id>() else { continue };
         let moved = update_watch(&shared.hub, &mut shared.lock(), &id);
         shared.tell_watched(moved).await;

@@ -165,7 +165,7 @@ fn every_problem_is_told_with_its_place() {
     check(
         "listen =",
         "listne =",
-        "2:1: unknown field `listne`, expected one of `listen`, `allowed_hosts`, `allowed_origins`, `token_file`, `tuning`, `store`, `history`, `steady_time`, `enums`, `point`, `connector`, `topic`, `publish`",
+        "2:1: unknown field `listne`, expected one of `listen`, `allowed_hosts`, `allowed_origins`, `token_file`, `tuning`, `store`, `history`, `steady_time`, `enums`, `point`, `connector`, `topic`, `publish`, `source`",
     );
     check(
         "\"500ms\"",

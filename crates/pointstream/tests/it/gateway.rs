@@ -69,6 +69,44 @@ async fn the_states_of_connectors_are_a_topic_with_their_causes() {
     assert_eq!(reader.document, serde_json::json!({}));
 }
 
+#[cfg(feature = "http")]
+#[tokio::test]
+async fn learned_points_are_added_to_the_file_and_taken_back() {
+    use pointstream::http::{AddPoint, ChangeError};
+
+    let folder = std::env::temp_dir().join(format!("pointstream-add-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("gateway.toml");
+    let text = "[[connector]]\nid = \"a\" # the device\nkind = \"fake\"\ndevice = \"a\"\n";
+    std::fs::write(&path, text).unwrap();
+    let mut bench = Bench::new();
+    bench.a.set("ahu/temp", number(20.5));
+    bench.gateway.apply(Config::read(&path).unwrap()).await.unwrap();
+    let admin = bench.gateway.admin();
+    let mut point = AddPoint {
+        id: id("a.temp"),
+        dis: None,
+        kind: Kind::Number,
+        unit: None,
+        cur: Some("ahu/temp".into()),
+        write: None,
+        his: None,
+    };
+    admin.add_points("a", vec![point.clone()]).await.unwrap();
+    bench.gateway.apply(Config::read(&path).unwrap()).await.unwrap();
+    let mut reader = bench.reader("plant");
+    reader.until("a.temp", "val", 20.5).await;
+    let twice = admin.add_points("a", vec![point.clone()]).await.unwrap_err();
+    assert!(matches!(twice, ChangeError::Refused(_)), "{twice}");
+    admin.restore_config().await.unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    std::fs::remove_dir_all(&folder).unwrap();
+    // A configuration made in code has no file.
+    bench.gateway.apply(config([connector("a", &[])])).await.unwrap();
+    point.id = id("a.other");
+    assert_eq!(admin.add_points("a", vec![point]).await, Err(ChangeError::NoFile));
+}
+
 #[tokio::test(start_paused = true)]
 async fn one_dead_device_does_not_touch_its_neighbour() {
     let mut bench = Bench::new();

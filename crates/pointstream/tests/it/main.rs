@@ -14,3 +14,5 @@ mod levels;
 mod modbus;
 #[cfg(feature = "mqtt")]
 mod publish;
+#[cfg(feature = "poll")]
+mod sources;

@@ -1,0 +1,5 @@
+//! `hub_topic` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointstream_fuzz::targets::hub_topic(data));
