@@ -216,7 +216,7 @@ proptest! {
             prop_assert!(peer.events().len() <= chunk.len() + 1);
             if let Some(due) = peer.session.poll_timeout() {
                 prop_assert!(due > peer.now);
-                peer.now += core::time::Duration::from_secs(1);
+                peer.now += Duration::from_secs(1);
             }
         }
     }
