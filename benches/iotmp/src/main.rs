@@ -7,10 +7,14 @@ mod serving;
 fn main() {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
-        // The other end of the measurement of idle devices.
+        // The other ends of the measurement of idle devices.
         Some("devices") => {
             let port = arguments.next().and_then(|port| port.parse().ok()).expect("a port");
             idle::devices(port);
+        }
+        Some("strangers") => {
+            let port = arguments.next().and_then(|port| port.parse().ok()).expect("a port");
+            idle::strangers(port);
         }
         count => {
             let count = count.and_then(|count| count.parse().ok()).unwrap_or(15_000);

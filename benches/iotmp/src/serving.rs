@@ -62,7 +62,7 @@ fn without_sockets() -> f64 {
 fn over_loopback() -> f64 {
     const TOTAL: usize = 2_000_000;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("io");
-    runtime.block_on(async {
+    let (rate, device) = runtime.block_on(async {
         let mut server = Server::new(Options::default());
         let addr = server.listen("127.0.0.1:0").await.expect("a port");
         let devices = server.devices();
@@ -94,9 +94,12 @@ fn over_loopback() -> f64 {
             () = run => unreachable!("it runs for ever"),
             rate = measure => rate,
         };
-        drop(device.join());
-        rate
-    })
+        (rate, device)
+    });
+    // The connection ends with the runtime, and with it the device.
+    drop(runtime);
+    device.join().expect("a device that could send all");
+    rate
 }
 
 fn device(addr: std::net::SocketAddr, total: usize) {

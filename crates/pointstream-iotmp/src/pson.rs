@@ -97,17 +97,32 @@ pub(crate) fn read<'a>(
     }
 }
 
-/// The key at the reader's place, inside a map.
-#[inline]
-pub(crate) fn read_key<'a>(
-    version: Version,
-    reader: &mut Reader<'a>,
-    rules: &Rules,
-) -> Result<&'a [u8], DecodeError> {
+/// The value at the reader's place, which was checked before. What is common is read in place.
+#[inline(always)]
+pub(crate) fn reread<'a>(version: Version, reader: &mut Reader<'a>) -> Option<Value<'a>> {
     match version {
-        Version::V1 => v1::read_key(reader, rules),
-        Version::V2 => v2::read_key(reader, rules),
+        Version::V1 => reread_v1(reader),
+        Version::V2 => v2::reread(reader),
     }
+}
+
+#[inline(never)]
+fn reread_v1<'a>(reader: &mut Reader<'a>) -> Option<Value<'a>> {
+    v1::read(reader, &Rules::DEFAULT).ok()
+}
+
+/// The key at the reader's place, inside a map that was checked before.
+#[inline(always)]
+pub(crate) fn reread_key<'a>(version: Version, reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    match version {
+        Version::V1 => reread_key_v1(reader),
+        Version::V2 => v2::read_key(reader, &Rules::DEFAULT).ok(),
+    }
+}
+
+#[inline(never)]
+fn reread_key_v1<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+    v1::read_key(reader, &Rules::DEFAULT).ok()
 }
 
 /// A place in bytes.

@@ -299,7 +299,7 @@ impl<'a> Inside<'a> {
         if self.reader.left() == 0 {
             return None;
         }
-        pson::read_key(self.version, &mut self.reader, &Rules::DEFAULT).ok().map(Text::new)
+        pson::reread_key(self.version, &mut self.reader).map(Text::new)
     }
 
     #[inline]
@@ -307,6 +307,6 @@ impl<'a> Inside<'a> {
         if self.reader.left() == 0 {
             return None;
         }
-        pson::read(self.version, &mut self.reader, &Rules::DEFAULT).ok()
+        pson::reread(self.version, &mut self.reader)
     }
 }

@@ -222,6 +222,17 @@ impl Config {
         Self { qos: one(), availability: None, response_timeout: five_secs(), ..self.clone() }
     }
 
+    /// The broker that is meant, with its files read, for a session without a past; `fallback` names it
+    /// where the configuration does not.
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or options contradict one another.
+    pub fn clean_broker(&self, fallback: &str) -> Result<Broker, pointstream_point::Fault> {
+        let clean = Self { clean_session: Some(true), ..self.clone() };
+        clean.broker(fallback).map_err(pointstream_point::Fault::permanent)
+    }
+
     /// The broker, with its files read; `fallback` names the session where the configuration does not.
     ///
     /// # Errors

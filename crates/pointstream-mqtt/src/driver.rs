@@ -13,7 +13,9 @@ use pointstream_conn::{Binding, Context, Driver, Features, OpError, Readings, Re
 use pointstream_point::{Fault, PointKey, Tag, Tags, Value};
 use tokio::sync::{mpsc, watch};
 
-pub use sparkplug::{MetricAddress, MetricAddressError, Sparkplug, SparkplugConfig};
+pub use sparkplug::{
+    MetricAddress, MetricAddressError, Sparkplug, SparkplugConfig, metric_of_point, point_of_metric,
+};
 
 use crate::config::Config;
 use crate::driver::links::Links;

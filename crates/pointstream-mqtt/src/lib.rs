@@ -33,7 +33,10 @@ pub use address::{AddressError, Confirm, Sink, Source};
 #[cfg(feature = "driver")]
 pub use config::{Availability, Config, ConfigError, Files, Password, WillConfig};
 #[cfg(feature = "driver")]
-pub use driver::{MetricAddress, MetricAddressError, Mqtt, Sparkplug, SparkplugConfig, register};
+pub use driver::{
+    MetricAddress, MetricAddressError, Mqtt, Sparkplug, SparkplugConfig, metric_of_point,
+    point_of_metric, register,
+};
 pub use error::{DecodeError, EncodeError, Malformed};
 #[cfg(feature = "driver")]
 pub use extract::{Extract, ExtractError, Template, TemplateError};

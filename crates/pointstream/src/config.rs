@@ -13,12 +13,16 @@ mod locate;
 mod problem;
 mod raw;
 mod source;
+#[cfg(feature = "mqtt")]
+mod sparkplug;
 mod watch;
 
 pub use edit::{EditError, NewPoint};
 pub use problem::{Problem, Problems};
 #[cfg(feature = "poll")]
 pub use source::SourceConfig;
+#[cfg(feature = "mqtt")]
+pub use sparkplug::SparkplugNode;
 pub use watch::ConfigFile;
 
 /// What a gateway is to be: its connectors with their points, its tunings, topics and listener.
@@ -62,6 +66,9 @@ pub struct Config {
     /// The topics that are polled from HTTP APIs.
     #[cfg(feature = "poll")]
     pub sources: Vec<SourceConfig>,
+    /// Brokers on which points are told as an edge node of Sparkplug B.
+    #[cfg(feature = "mqtt")]
+    pub sparkplug: Vec<SparkplugNode>,
     /// Where it was read from.
     source: Option<Arc<Source>>,
 }

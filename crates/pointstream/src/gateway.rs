@@ -27,6 +27,8 @@ mod row;
 mod shared;
 #[cfg(feature = "poll")]
 mod sources;
+#[cfg(feature = "mqtt")]
+mod sparkplug;
 #[cfg(feature = "store")]
 mod sync_his;
 mod time;
@@ -61,6 +63,9 @@ pub struct Gateway {
     /// The work of the store, which ends by itself with the last who keeps anything in it.
     storing: JoinSet<()>,
     publishing: publish::Publishing,
+    /// The edge nodes, each of which ends by itself when it is let go.
+    #[cfg(feature = "mqtt")]
+    edges: JoinSet<()>,
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
@@ -123,6 +128,16 @@ pub enum ApplyError {
         connector: Id,
         /// The tuning.
         tuning: Id,
+    },
+    /// An edge node cannot be what it is to be.
+    #[cfg(feature = "mqtt")]
+    #[error("sparkplug node {node}: {error}")]
+    Sparkplug {
+        /// The node.
+        node: String,
+        /// Why.
+        #[source]
+        error: Fault,
     },
     /// A topic's filter is none.
     #[error("topic {topic}: {error}")]
@@ -195,6 +210,8 @@ impl Gateway {
             services,
             storing: JoinSet::new(),
             publishing: publish::Publishing::default(),
+            #[cfg(feature = "mqtt")]
+            edges: JoinSet::new(),
             clock,
             #[cfg(feature = "store")]
             store: None,
@@ -305,6 +322,8 @@ impl Gateway {
         {
             self.shared.lock().config_path.clone_from(&config.path);
         }
+        #[cfg(feature = "mqtt")]
+        sparkplug::apply(&self.shared, &config.sparkplug, &mut self.edges).await?;
         self.config = config;
         Ok(applied)
     }
@@ -362,6 +381,8 @@ impl Gateway {
         while let Some(ended) = self.connectors.join_next().await {
             on_ended(ended);
         }
+        #[cfg(feature = "mqtt")]
+        sparkplug::farewell(&mut self.edges).await;
         // What was promised to be kept is on the disk before this ends, unless the disk hangs.
         let stored = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_FAREWELL, stored).await;

@@ -41,6 +41,8 @@ pub use pointstream_poll as poll;
 
 #[cfg(feature = "poll")]
 pub use config::SourceConfig;
+#[cfg(feature = "mqtt")]
+pub use config::SparkplugNode;
 #[cfg(feature = "tokio")]
 pub use config::{
     Config, ConfigFile, ConnectorConfig, EditError, HistoryConfig, NewPoint, Problem, Problems,

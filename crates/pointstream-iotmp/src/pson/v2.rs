@@ -27,6 +27,28 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, rules: &Rules) -> Result<Value<'
     if kind < MAP {
         return scalar(reader, kind, number, rules);
     }
+    container(reader, kind, number, rules)
+}
+
+/// A value that was checked before.
+#[inline(always)]
+pub(super) fn reread<'a>(reader: &mut Reader<'a>) -> Option<Value<'a>> {
+    let (kind, number) = head(reader).ok()?;
+    let value = if kind < MAP {
+        scalar(reader, kind, number, &Rules::DEFAULT)
+    } else {
+        container(reader, kind, number, &Rules::DEFAULT)
+    };
+    value.ok()
+}
+
+#[inline(never)]
+fn container<'a>(
+    reader: &mut Reader<'a>,
+    kind: u8,
+    number: u64,
+    rules: &Rules,
+) -> Result<Value<'a>, DecodeError> {
     let count = count(reader, kind, number)?;
     if rules.depth_max == 0 {
         return Err(reader.fail(Malformed::Depth));

@@ -1,4 +1,5 @@
 use core::fmt;
+use core::pin::pin;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::string::{String, ToString};
@@ -194,14 +195,15 @@ impl Endpoints {
                 serde_json::from_slice(&body).map_err(|error| failed(&error))?;
             Payload::new(&json).map(Some).map_err(|error| failed(&error))
         };
-        // The connection is driven here and ends with the call.
+        let mut answered = pin!(answered);
+        // The connection is driven here and ends with the call, or with its answer.
         tokio::select! {
             biased;
-            answered = answered => answered,
-            ended = connection => Err(match ended {
-                Ok(()) => ServiceError::Failed("the endpoint did not answer".into()),
-                Err(error) => failed(&error),
-            }),
+            answered = &mut answered => answered,
+            ended = connection => match ended {
+                Ok(()) => answered.await,
+                Err(error) => Err(failed(&error)),
+            },
         }
     }
 

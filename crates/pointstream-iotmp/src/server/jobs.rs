@@ -85,7 +85,9 @@ impl Job {
             let told = topics.event(&id.user, PROPERTY_UPDATE, Some(&target));
             drop(topics);
             let value = Arc::new(payload.clone().unwrap_or_default());
-            told.iter().for_each(|recipient| recipient.send(Arc::clone(&value)));
+            // Properties are each device's own, whatever others call theirs.
+            let told = told.iter().filter(|recipient| recipient.state.id == id);
+            told.for_each(|recipient| recipient.send(Arc::clone(&value)));
         }
         let ok = done.is_ok();
         let service = service.name();

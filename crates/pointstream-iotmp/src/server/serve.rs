@@ -1,6 +1,7 @@
 //! One connection of a server.
 
 use core::time::Duration;
+use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -113,7 +114,8 @@ pub(crate) async fn serve<A: Authenticator, S: Services>(
         // An error means that the server itself is gone.
         _ = stopped.wait_for(|stopped| *stopped) => return,
         () = half_open.evicted() => Err((None, String::from("its place was needed"))),
-        entered = timeout(limit, enter(&served, &entrance, accepted.stream, limit)) => {
+        // Boxed, so that a device does not keep the room that handshakes need.
+        entered = timeout(limit, Box::pin(enter(&served, &entrance, accepted.stream, limit))) => {
             entered.unwrap_or_else(|_| Err((None, String::from("it was not accepted in time"))))
         }
     };

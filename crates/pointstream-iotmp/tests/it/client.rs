@@ -276,6 +276,10 @@ async fn a_device_uses_what_its_server_offers() {
     two.connected().await;
     let handle = &one.handle;
     let mut changes = handle.watch_property("limit").await.unwrap();
+    // It is there when what was asked after it is answered.
+    assert!(handle.read_property::<u8>("none").await.is_err());
+    // Another device's property of the same name is another one.
+    two.handle.set_property("limit", &1).await.unwrap();
     handle.set_property("limit", &80.5).await.unwrap();
     assert_eq!(handle.read_property::<f64>("limit").await, Ok(80.5));
     assert_eq!(changes.next().await.unwrap().value().as_f64(), Some(80.5));
@@ -300,7 +304,9 @@ async fn a_device_uses_what_its_server_offers() {
     assert_eq!(message, Tree::from([("topic", "plant/one".into()), ("payload", payload)]));
     let called = running
         .until(|event| match event {
-            Told::Called { service, target, ok, .. } => Some((*service, target.clone(), *ok)),
+            Told::Called { id, service, target, ok, .. } if id.device == "one" && *ok => {
+                Some((*service, target.clone(), *ok))
+            }
             _ => None,
         })
         .await;

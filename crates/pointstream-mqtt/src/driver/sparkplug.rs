@@ -13,8 +13,7 @@ use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tag, Tags, Value};
 use pointstream_time::Instant;
 
 pub use config::SparkplugConfig;
-pub(crate) use points::to_metric;
-pub use points::{MetricAddress, MetricAddressError};
+pub use points::{MetricAddress, MetricAddressError, metric_of_point, point_of_metric};
 
 use crate::QoS;
 use crate::driver::{links, lost};
@@ -133,7 +132,7 @@ impl Sparkplug {
                 let (source, metric) = (&address.source, &address.metric);
                 Fault::down(format_args!("{source} is not online with a metric {metric}"))
             })?;
-            let value = to_metric(&write.value, data_type)?;
+            let value = metric_of_point(&write.value, data_type)?;
             let command = self.host.write(self.now(), &address.source, &address.metric, &value);
             command.map_err(Fault::permanent)
         })();

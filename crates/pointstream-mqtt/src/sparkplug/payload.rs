@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use super::datatype::DataType;
+
 /// A payload.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -117,6 +119,22 @@ pub struct Property {
     pub is_null: bool,
     /// The value.
     pub value: Option<Raw>,
+}
+
+impl PropertySet {
+    /// Properties by their keys.
+    pub fn new<'a>(entries: impl IntoIterator<Item = (&'a str, Property)>) -> Self {
+        Self {
+            entries: entries.into_iter().map(|(key, property)| (key.into(), property)).collect(),
+        }
+    }
+}
+
+impl Property {
+    /// A property with a value of a data type.
+    pub const fn new(data_type: DataType, value: Raw) -> Self {
+        Self { datatype: Some(data_type.code()), is_null: false, value: Some(value) }
+    }
 }
 
 /// A table of values.

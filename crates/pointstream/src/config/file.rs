@@ -147,6 +147,18 @@ impl Reader<'_> {
             #[cfg(not(feature = "poll"))]
             self.problem(Some(span), "sources need the feature poll");
         }
+        #[cfg(feature = "mqtt")]
+        for table in file.sparkplug {
+            let span = table.span();
+            match super::SparkplugNode::read(table.into_inner()) {
+                Ok(node) if config.sparkplug.iter().any(|other| other.id == node.id) => {
+                    let text = format!("the node {} exists already", node.id.source());
+                    self.problem(Some(span), text);
+                }
+                Ok(node) => config.sparkplug.push(node),
+                Err(error) => self.problem(Some(span), format_args!("sparkplug: {error}")),
+            }
+        }
         config
     }
 

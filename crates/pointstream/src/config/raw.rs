@@ -39,6 +39,9 @@ pub(super) struct File {
     pub(super) publish: Vec<Spanned<PublishTable>>,
     #[serde(default)]
     pub(super) source: Vec<Spanned<SourceTable>>,
+    #[cfg(feature = "mqtt")]
+    #[serde(default)]
+    pub(super) sparkplug: Vec<Spanned<serde_json::Map<String, serde_json::Value>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

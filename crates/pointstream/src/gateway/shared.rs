@@ -42,6 +42,8 @@ pub(crate) struct State {
     notices: Notices,
     #[cfg(feature = "store")]
     pub(crate) his: super::history::Histories,
+    #[cfg(feature = "mqtt")]
+    pub(super) edges: Vec<super::sparkplug::EdgeState>,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
     /// The points that belong to no connector.
     own: BTreeMap<Id, PointKey>,
@@ -385,6 +387,8 @@ impl Shared {
             {
                 state.his = super::history::Histories::default();
             }
+            #[cfg(feature = "mqtt")]
+            state.edges.clear();
             core::mem::take(&mut state.topics).into_keys().collect()
         };
         let _ = self.hub.remove(super::notices::TOPIC);
@@ -419,12 +423,16 @@ impl Shared {
         let his = Some(&mut state.his).filter(|his| state.steady && !his.is_idle());
         #[cfg(feature = "store")]
         let mut his = his;
+        #[cfg(feature = "mqtt")]
+        let edges = &state.edges;
         let row = |(key, cur)| {
             let entry = points.apply(key, cur)?;
             #[cfg(feature = "store")]
             if let Some(his) = &mut his {
                 his.on_change(key, at, cur);
             }
+            #[cfg(feature = "mqtt")]
+            edges.iter().for_each(|edge| edge.tell(key, cur));
             Some((key, super::row::row(cur, entry.spec.unit)))
         };
         let rows: Vec<(PointKey, String)> = changes.into_iter().filter_map(row).collect();
@@ -474,12 +482,14 @@ impl Follower for Follow {
         let Some(shared) = self.shared.upgrade() else { return };
         let now = shared.clock.now();
         let mut guard = shared.lock();
-        let State { conns, notices, .. } = &mut *guard;
-        if let Some(conn) = conns.get_mut(&self.id)
+        let state = &mut *guard;
+        if let Some(conn) = state.conns.get_mut(&self.id)
             && conn.shard == self.shard
         {
             conn.view = view.clone();
-            notices.on_view(&shared.hub, &self.id, (now.at, now.wall), view);
+            state.notices.on_view(&shared.hub, &self.id, (now.at, now.wall), view);
+            #[cfg(feature = "mqtt")]
+            state.edges.iter().for_each(|edge| edge.reach(&self.id, view.status));
         }
     }
 }

@@ -237,7 +237,7 @@ fn outcome(reading: &Reading, kind: Option<Kind>) -> Outcome {
         Quality::Bad => return Err(Fault::remote(Status::Fault)),
     }
     let value = match value {
-        Some(value) => of_metric(value, kind)?,
+        Some(value) => point_of_metric(value, kind)?,
         None => Value::Null,
     };
     let source = reading.timestamp.and_then(timestamp);
@@ -248,8 +248,12 @@ fn timestamp(millis: u64) -> Option<Timestamp> {
     Timestamp::from_millisecond(i64::try_from(millis).ok()?).ok()
 }
 
-/// A metric's value as a point's. An array is text in JSON.
-pub(super) fn of_metric(value: &Metric, kind: Option<Kind>) -> Result<Value, Fault> {
+/// A metric's value as a point's of a kind. An array is text in JSON.
+///
+/// # Errors
+///
+/// The kinds differ, or no point has such values.
+pub fn point_of_metric(value: &Metric, kind: Option<Kind>) -> Result<Value, Fault> {
     let value = match value {
         Metric::Int(value) => Value::number(*value as f64),
         Metric::UInt(value) => Value::number(*value as f64),
@@ -297,8 +301,12 @@ pub(super) const fn kind_of(data_type: DataType) -> Option<Kind> {
     }
 }
 
-/// A point's value as a metric's of this type.
-pub(crate) fn to_metric(value: &Value, data_type: DataType) -> Result<Metric, Fault> {
+/// A point's value as a metric's of a type.
+///
+/// # Errors
+///
+/// No metric of the type has such a value. That a number fits the type is checked with its encoding.
+pub fn metric_of_point(value: &Value, data_type: DataType) -> Result<Metric, Fault> {
     let wrong = || Fault::permanent(format_args!("the metric is {data_type:?}"));
     Ok(match value {
         Value::Bool(value) => Metric::Bool(*value),
