@@ -117,10 +117,16 @@ class Broker:
     def start(self):
         log = open(self.folder / "mosquitto.log", "a")
         command = ["mosquitto", "-c", str(self.conf)]
-        self.child = subprocess.Popen(command, stdout=log, stderr=log)
-        for port in self.ports.values():
-            if not until(lambda: reachable(port), 10):
-                raise RuntimeError((self.folder / "mosquitto.log").read_text())
+
+        def up():
+            # It does not get a port at once that it has just left.
+            if self.child is None or self.child.poll() is not None:
+                self.child = subprocess.Popen(command, stdout=log, stderr=log)
+                time.sleep(0.05)
+            return all(reachable(port) for port in self.ports.values())
+
+        if not until(up, 20):
+            raise RuntimeError((self.folder / "mosquitto.log").read_text())
 
     def stop(self):
         if self.child is not None:

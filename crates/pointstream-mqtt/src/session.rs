@@ -87,7 +87,7 @@ enum State {
 
 impl Session {
     /// How many of the last messages of QoS 1 and 2 are remembered, to recognise those that come again.
-    pub const RECENT_MAX: usize = 1024;
+    pub const RECENT_MAX: usize = 4096;
 
     /// How many acknowledgements may wait to be sent before no more input is wanted.
     pub const ACKS_MAX: usize = 4096;

@@ -37,8 +37,7 @@ pub struct Config {
     /// want fewer. Others wait behind them. Default 256.
     pub inflight_max: u16,
     /// How many messages of QoS 1 and 2 the broker may send unacknowledged; MQTT 5 only, where more
-    /// end the connection. Default 20, which is what mosquitto takes up again after a restart as
-    /// what it was: of more, it sends the rest as new messages.
+    /// end the connection. Default 256.
     pub receive_max: u16,
     /// The longest packet that is read. In MQTT 5 the broker is told; in MQTT 3.1.1 a longer message
     /// is passed over and told as [`Event::Oversize`](super::Event::Oversize). Default 1 MiB.
@@ -90,7 +89,7 @@ impl Config {
             connect_timeout: Duration::from_secs(10),
             ack_timeout: Duration::from_secs(20),
             inflight_max: 256,
-            receive_max: 20,
+            receive_max: 256,
             packet_len_max: PACKET_LEN_MAX,
             topic_alias_max: 64,
             queue_max: 4096,

@@ -53,7 +53,9 @@ impl Incoming {
         if publish.dup {
             let is_it = |it: &(u64, u16, u64)| it.0 < epoch && it.1 == id && it.2 == hash;
             if let Some(at) = self.recent.iter().position(is_it) {
-                self.recent[at].0 = epoch;
+                // It may come yet again: what is seen last is forgotten last.
+                self.recent.remove(at);
+                self.recent.push_back((epoch, id, hash));
                 return true;
             }
         }

@@ -41,7 +41,7 @@ fn a_connection_is_asked_for_with_what_is_configured() {
     let mut properties = PropertyBuf::new();
     let push = |id, value, to: &mut PropertyBuf| to.push(id, value).unwrap();
     push(PropertyId::SESSION_EXPIRY_INTERVAL, PropertyValue::Four(3600), &mut properties);
-    push(PropertyId::RECEIVE_MAXIMUM, PropertyValue::Two(20), &mut properties);
+    push(PropertyId::RECEIVE_MAXIMUM, PropertyValue::Two(256), &mut properties);
     push(PropertyId::MAXIMUM_PACKET_SIZE, PropertyValue::Four(1 << 20), &mut properties);
     push(PropertyId::TOPIC_ALIAS_MAXIMUM, PropertyValue::Two(64), &mut properties);
     peer.expect(&[Packet::Connect(Connect {
