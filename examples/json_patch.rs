@@ -13,10 +13,11 @@
 //!
 //! Try it: `cargo run --example json_patch -- diff a.json b.json`
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+#![expect(clippy::print_stderr, reason = "a program for the terminal")]
 
 use core::error::Error;
-use std::io::Read;
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
 use std::process::ExitCode;
 
 use pointstream_patch::{
@@ -24,7 +25,7 @@ use pointstream_patch::{
 };
 
 fn main() -> ExitCode {
-    match run(std::env::args().skip(1).collect()) {
+    match run(std::env::args_os().skip(1).collect()) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("json_patch: {error}");
@@ -33,21 +34,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Vec<String>) -> Result<ExitCode, Box<dyn Error>> {
+fn run(arguments: Vec<OsString>) -> Result<ExitCode, Box<dyn Error>> {
     let mut options = Options::default();
     let mut pretty = false;
     let mut words = Vec::new();
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--moves" => options.moves = true,
-            "--pretty" => pretty = true,
-            "--key" => {
-                let key = arguments.next().ok_or("--key needs PATH=ID")?;
-                let (path, id) = key.split_once('=').ok_or("--key needs PATH=ID")?;
+        match argument.to_str() {
+            Some("--moves") => options.moves = true,
+            Some("--pretty") => pretty = true,
+            Some("--key") => {
+                let key = arguments.next().unwrap_or_default();
+                let key = key.to_str().and_then(|key| key.split_once('='));
+                let (path, id) = key.ok_or("--key needs PATH=ID")?;
                 options.key(path, id)?;
             }
-            flag if flag.starts_with("--") => return Err(format!("unknown option {flag}").into()),
+            Some(flag) if flag.starts_with("--") => {
+                return Err(format!("unknown option {flag}").into());
+            }
             _ => words.push(argument),
         }
     }
@@ -59,7 +63,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, Box<dyn Error>> {
     }
     let (a, b) = (read(first)?, read(second)?);
     let limits = Limits::default();
-    let (out, different) = match command.as_str() {
+    let (out, different) = match command.to_str().unwrap_or_default() {
         "diff" => diff(&a, &b, &options)?,
         "apply" => (apply(&a, &b, &limits)?, false),
         "merge-diff" => {
@@ -70,9 +74,10 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, Box<dyn Error>> {
         }
         "merge" => (merge_apply(&a, &b, &limits)?, false),
         "invert" => (invert(&a, &b, &limits)?, false),
-        _ => return Err(format!("unknown command {command}").into()),
+        _ => return Err(format!("unknown command {}", command.display()).into()),
     };
-    println!("{}", if pretty { out.replace("},{\"op\":", "},\n {\"op\":") } else { out });
+    let out = if pretty { out.replace("},{\"op\":", "},\n {\"op\":") } else { out };
+    writeln!(std::io::stdout(), "{out}")?;
     Ok(ExitCode::from(u8::from(different)))
 }
 
@@ -91,12 +96,12 @@ fn diff(a: &[u8], b: &[u8], options: &Options) -> Result<(String, bool), Box<dyn
     Ok((patch, true))
 }
 
-fn read(path: &str) -> Result<Vec<u8>, Box<dyn Error>> {
+fn read(path: &OsStr) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut bytes = Vec::new();
     if path == "-" {
         std::io::stdin().read_to_end(&mut bytes)?;
     } else {
-        bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+        bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     Ok(bytes)
 }

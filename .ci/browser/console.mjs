@@ -98,6 +98,52 @@ try {
     return (await note.textContent()).trim();
   });
 
+  await check("a connector is inspected while it works", async () => {
+    await page.locator(".head .inspect:visible").first().click();
+    await page.waitForFunction(() => document.querySelector("#inspect .details").textContent.includes("status:        ok"), null, { timeout: WAIT });
+  });
+
+  await check("its trace shows frames in hex, decoded", async () => {
+    await page.check("#tracing");
+    const frame = page.locator('#inspect .lines li[data-type="res"]:has(.hex)').last();
+    await frame.waitFor({ state: "attached", timeout: WAIT });
+    const text = await frame.locator(".msg").textContent();
+    if (!text.startsWith("unit ")) throw new Error(`the frame is "${text}"`);
+    await page.uncheck("#tracing");
+    await page.waitForFunction(() => document.querySelectorAll("#inspect .lines li").length === 0, null, { timeout: WAIT });
+    return text.slice(0, 60);
+  });
+
+  await check("its device's tree is browsed", async () => {
+    await page.locator("#inspect .tree summary").first().click();
+    const rows = page.locator("#inspect .tree li");
+    await rows.first().waitFor({ state: "visible", timeout: WAIT });
+    const deeper = page.locator("#inspect .tree li summary");
+    if (await deeper.count()) {
+      await deeper.last().click();
+      await page.waitForFunction(() => document.querySelectorAll("#inspect .tree .addr").length > 0, null, { timeout: WAIT });
+    }
+    await page.locator("#inspect .close button").click();
+    return `${await rows.count()} rows`;
+  });
+
+  await check("the past of a point is drawn, and moves when it is zoomed", async () => {
+    await page.locator('tr[data-id="ahu.supplyTemp"] .trend').click();
+    // A gateway that has just started has to collect something first.
+    const drawn = async () => /L/.test(await page.locator("#chart .mean").getAttribute("d") ?? "");
+    for (let tries = 0; tries < 10 && !(await drawn()); tries += 1) {
+      await page.locator('#chart [data-span="hour"]').click();
+      await page.waitForTimeout(2000);
+    }
+    if (!(await drawn())) throw new Error("nothing is drawn");
+    const before = await page.locator("#chart .mean").getAttribute("d");
+    await page.focus("#chart svg");
+    await page.keyboard.press("ArrowLeft");
+    await page.waitForFunction((then) => document.querySelector("#chart .mean").getAttribute("d") !== then, before, { timeout: WAIT });
+    await page.screenshot({ path: join(shots, "chart.png") });
+    await page.locator("#chart .close button").click();
+  });
+
   await check("the levels of a point are shown, written and released", async () => {
     await row.locator(".levels").click();
     const dialog = page.locator("#levels");
@@ -118,6 +164,23 @@ try {
       (id) => parseFloat(document.querySelector(`tr[data-id="${id}"] .val`).textContent) === 21.5, POINT, { timeout: WAIT });
     await dialog.locator(".close button").click();
     await dialog.waitFor({ state: "hidden", timeout: WAIT });
+  });
+
+  await check("the topic is shown as it is: document, patches, live", async () => {
+    await page.click("#view");
+    await page.waitForSelector("#viewer:not([hidden])", { timeout: WAIT });
+    const text = () => [...document.querySelectorAll("#viewer .lines li")].map((line) => line.textContent).join("\n");
+    const parsed = JSON.parse(await page.evaluate(text));
+    if (!parsed[POINT] || !("status" in parsed[POINT])) throw new Error(`no ${POINT} in the document`);
+    await page.waitForSelector("#viewer .lines .touched", { timeout: WAIT });
+    await page.waitForSelector('#viewer .events li[data-kind="patch"]', { timeout: WAIT });
+    await page.waitForFunction(() => document.querySelectorAll("#viewer .events li").length >= 5, null, { timeout: WAIT });
+    const told = await page.locator('#viewer .events li[data-kind="patch"] small').first().textContent();
+    if (!/ of /.test(told)) throw new Error(`bytes are told as "${told}"`);
+    await page.screenshot({ path: join(shots, "document.png") });
+    await page.click("#view");
+    await row.waitFor({ state: "visible", timeout: WAIT });
+    return told;
   });
 
   await check("screenshot: desktop", () => shoot(page, "desktop"));

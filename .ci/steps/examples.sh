@@ -7,6 +7,34 @@ gateway=$EXAMPLES/gateway
 out=$CI_WORK/examples.out
 err=$CI_WORK/examples.err
 
+# Converts, one by one and in lines; a bad line does not end the rest.
+convert=$EXAMPLES/convert
+[ "$("$convert" '°C => °F' 100)" = 212°F ] || fail "100 °C are not 212 °F"
+[ "$("$convert" '* 0.1' 215 --unit °C)" = 21.5°C ] || fail "--unit does not count"
+[ "$("$convert" -10 17)" = 7 ] || fail "an expression may begin with a minus sign"
+if "$convert" '/ 0' 1 2>"$err"; then fail "a division by zero was taken"; fi
+grep -q 'column 3' "$err" || fail "no column is named"
+cat >"$CI_WORK/lines.in" <<'END'
+{"convert":"°F => °C","in":{"_kind":"number","val":32,"unit":"°F"}}
+{"convert":"?: NA","in":null}
+{"convert":"toStr()","in":null}
+no JSON
+{"convert":"* x","in":1}
+{"convert":"+ 1","in":"a"}
+{"convert":"enumStrToNumber(self,false)","in":"z","enum":"x, y, z"}
+END
+cat >"$CI_WORK/lines.want" <<'END'
+{"out":{"_kind":"number","unit":"°C","val":0}}
+{"out":{"_kind":"na"}}
+{"out":"null"}
+{"err":"expected ident at line 1 column 2"}
+{"err":"column 3: expected a number, not \"x\""}
+{"err":"+ 1.0 takes a Number, not a Str"}
+{"out":2}
+END
+"$convert" --lines <"$CI_WORK/lines.in" >"$out"
+run diff "$CI_WORK/lines.want" "$out"
+
 run timeout --foreground 30 "$EXAMPLES/custom_driver" | tee "$out"
 [ "$(grep -c table.die "$out")" -ge 1 ] || fail "custom_driver shows no die"
 
@@ -72,6 +100,37 @@ lines = [json.loads(line) for line in done.stdout.splitlines()]
 assert done.returncode == 1 and [line.get("offset") for line in lines] == [None, None, None, 2, 1, None, 2], lines
 print(shown, "frames shown as they are")
 END
+
+# An IOTMP server and a device, which is read, written and followed over HTTP.
+"$EXAMPLES/iotmp_server" --listen 127.0.0.1:0 --http 127.0.0.1:0 >"$CI_WORK/iotmp_server" &
+server=$!
+for _ in $(seq 100); do grep -q listening "$CI_WORK/iotmp_server" && break || sleep 0.1; done
+address() { sed -n "1s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$CI_WORK/iotmp_server"; }
+"$EXAMPLES/iotmp_device" --server "$(address iotmp)" >"$CI_WORK/iotmp_device" &
+device=$!
+for _ in $(seq 100); do grep -q connected "$CI_WORK/iotmp_server" && break || sleep 0.1; done
+run python3 - "http://$(address http)/v3/users/user/devices/device/resources" <<'END'
+import json, sys, urllib.request
+
+def call(path, body=None, **headers):
+    request = urllib.request.Request(sys.argv[1] + path, body and json.dumps(body).encode(), headers)
+    return urllib.request.urlopen(request, timeout=10)
+
+assert 20 < json.load(call("/temperature"))["celsius"] < 24
+assert json.load(call("/double", 21)) == 42
+call("/led", True)
+with call("/temperature?interval=1", Accept="text/event-stream") as stream:
+    values = []
+    while len(values) < 2:
+        line = stream.readline()
+        if line.startswith(b"data: "):
+            values.append(json.loads(line[6:])["celsius"])
+    print("a device read, written and followed:", values)
+END
+kill -INT $device && wait $device || fail "iotmp_device ended with $?"
+kill -INT $server && wait $server || fail "iotmp_server ended with $?"
+grep -q '"led":true' "$CI_WORK/iotmp_device" || fail "the device was not written"
+cat "$CI_WORK/iotmp_server"
 
 bad=$CI_WORK/bad.toml
 sed 's/^poll_time = "1s"/poll_tim = "1s"/' examples/gateway.toml >"$bad"

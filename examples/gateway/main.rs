@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use pointstream::conn::Registry;
+use pointstream::iotmp;
 use pointstream::modbus::{self, Server};
 use pointstream::mqtt;
 use pointstream::{Config, ConfigFile, Gateway};
@@ -58,6 +59,7 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut simulator = Simulator::new();
     let mut source = Source::new(&args);
     let mut registry = Registry::new();
+    iotmp::register(&mut registry);
     modbus::register(&mut registry);
     mqtt::register(&mut registry);
     let mut gateway = Gateway::new(registry);
@@ -109,6 +111,7 @@ async fn reload(gateway: &mut Gateway, source: &mut Source, simulator: &Simulato
     let (listen, old) = (config.listen().to_owned(), gateway.config());
     if listen != old.listen()
         || config.allowed_hosts != old.allowed_hosts
+        || config.allowed_origins != old.allowed_origins
         || config.token_file != old.token_file
     {
         let text = "The listen address, allowed hosts and token file change at the next start.";

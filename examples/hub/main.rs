@@ -21,7 +21,7 @@ mod args;
 
 use args::{Args, PollArg, Task, TopicArg};
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::main]
 async fn main() -> ExitCode {
     let args = match Args::parse() {
         Ok(args) => args,
@@ -61,7 +61,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     for TopicArg { id, options } in &args.topics {
         hub.create(id, options.clone()).map_err(|error| format!("--topic {id}: {error}"))?;
     }
-    let options = Options::new(args.listen, seed.split());
+    let mut options = Options::new(args.listen, seed.split());
+    options.sources = args.polls.iter().map(|poll| (poll.url.clone(), poll.id.clone())).collect();
     let server = Server::bind(hub.clone(), Arc::new(TopicsOnly), options).await?;
     let mut pollers = Pollers::new(hub.clone());
     for poll in &args.polls {

@@ -30,6 +30,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "mqtt_topic", run: targets::mqtt_topic, words: TOPIC },
     Target { name: "patch_apply", run: targets::patch_apply, words: JSON },
     Target { name: "patch_diff", run: targets::patch_diff, words: JSON },
+    Target { name: "poll_machine", run: targets::poll_machine, words: POLL },
     Target { name: "points_filter", run: targets::points_filter, words: FILTER },
     Target { name: "sparkplug_machines", run: targets::sparkplug_machines, words: SPARKPLUG },
     Target { name: "sparkplug_payload", run: targets::sparkplug_payload, words: SPARKPLUG },
@@ -45,6 +46,20 @@ pub(crate) fn split(data: &[u8]) -> (&[u8], &[u8]) {
         None => (data, &[]),
     }
 }
+
+const POLL: &[&[u8]] = &[
+    b"/v2?b\n",
+    b"//other.example/\n",
+    b"http://api.example/\n",
+    b"https://other.example/x\n",
+    b"http://u@127.0.0.1/\n",
+    b"../..\n",
+    b"120\n",
+    b"Sat, 01 Jan 2000 00:00:00 GMT\n",
+    b"{\"a\":[1]}\n",
+    b"{\"access_token\":\"t\",\"token_type\":\"bearer\",\"expires_in\":9}\n",
+    b"\x00\x01\x05[1]\n\x1c",
+];
 
 const ADDRESS: &[&[u8]] = &[
     b"coil:",

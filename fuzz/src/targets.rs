@@ -6,6 +6,7 @@ mod mqtt;
 mod net;
 mod patch;
 mod points;
+mod poll;
 mod sparkplug;
 
 pub use iotmp::{iotmp_decode, iotmp_mux, iotmp_session};
@@ -14,4 +15,5 @@ pub use mqtt::{mqtt_packet, mqtt_session, mqtt_topic};
 pub use net::net_ws_frames;
 pub use patch::{patch_apply, patch_diff};
 pub use points::points_filter;
+pub use poll::poll_machine;
 pub use sparkplug::{sparkplug_machines, sparkplug_payload};

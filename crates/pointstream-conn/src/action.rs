@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
-use pointstream_point::{EnumDefs, Fault, LearnPath, LearnRow, PointKey, Tags, WriteInfo};
+use pointstream_point::{EnumDefs, Fault, LearnPath, LearnRow, PointKey, Span, Tags, WriteInfo};
 
 use crate::config::{NamedTuning, PointDef};
 use crate::driver::{Binding, OpError, Request, Write};
 use crate::readings::Readings;
+use crate::samples::Samples;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -35,6 +36,12 @@ pub enum Input<'a> {
     /// Somebody wants to know what is at a place of the device's tree, or at its root; the mark
     /// tells the answer.
     Learn(Option<LearnPath>, u64),
+    /// Synchronisations of the histories of these points were asked for.
+    HisPending(Vec<PointKey>),
+    /// Somebody wants what the device has of a point's history in a span; the mark tells the answer.
+    History(PointKey, Span, u64),
+    /// What the synchronisation of a point's history came to.
+    HisDone(PointKey, Result<(), Fault>),
     /// Somebody needs the session to stay open, under this name. Idempotent.
     Pin(Arc<str>),
     /// That need has gone.
@@ -65,6 +72,8 @@ pub enum Outcome {
     Plan(Vec<Request>),
     /// The answer to [`Action::Learn`].
     Learned(Vec<LearnRow>),
+    /// The answer to [`Action::History`].
+    History(Samples),
 }
 
 /// What the driver is to do, by the names of its methods.
@@ -96,6 +105,56 @@ pub enum Action {
     Unwatch(Vec<PointKey>),
     /// [`Driver::learn`](crate::Driver::learn).
     Learn(Option<LearnPath>),
+    /// [`Driver::history`](crate::Driver::history).
+    History(PointKey, Span),
+}
+
+impl Action {
+    /// The name of the driver's method.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Close => "close",
+            Self::Ping => "ping",
+            Self::Bind(_) => "bind",
+            Self::Unbind(_) => "unbind",
+            Self::Plan(..) => "plan",
+            Self::Read(..) => "read",
+            Self::Poll => "poll",
+            Self::Write(_) => "write",
+            Self::Watch(_) => "watch",
+            Self::Unwatch(_) => "unwatch",
+            Self::Learn(_) => "learn",
+            Self::History(..) => "history",
+        }
+    }
+}
+
+impl core::fmt::Display for Action {
+    /// What is done, for a trace.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Open | Self::Close | Self::Ping | Self::Learn(None) => f.write_str(self.name()),
+            Self::Bind(points) => write!(f, "bind {} points", points.len()),
+            Self::Unbind(points) => write!(f, "unbind {} points", points.len()),
+            Self::Plan(points, _) => write!(f, "plan {} points", points.len()),
+            Self::Read(requests, plan_for) => {
+                let points: usize = requests.iter().map(|request| request.points.len()).sum();
+                match plan_for {
+                    PlanFor::Quick => write!(f, "read {points} points out of turn"),
+                    PlanFor::Bucket(at) => write!(f, "read {points} points of bucket {at}"),
+                }
+            }
+            Self::Poll => f.write_str("poll manual"),
+            Self::Write(writes) => write!(f, "write {} points", writes.len()),
+            Self::Watch(points) => write!(f, "watch {} points", points.len()),
+            Self::Unwatch(points) => write!(f, "unwatch {} points", points.len()),
+            Self::History(key, span) => {
+                write!(f, "history of point {} from {} to {}", key.slot, span.start, span.end)
+            }
+            Self::Learn(Some(at)) => write!(f, "learn at {at}"),
+        }
+    }
 }
 
 /// Whose plan it is.

@@ -51,6 +51,11 @@ impl Bucket {
     pub(crate) fn start(&mut self, now: Instant, period: Duration, seed: &mut Seed) {
         self.renew();
         self.begin(now);
+        self.relay(now, period, seed);
+    }
+
+    /// Lays another grid from a random phase; a running scan goes on.
+    pub(crate) fn relay(&mut self, now: Instant, period: Duration, seed: &mut Seed) {
         self.next = Some(now + seed.below(period));
     }
 

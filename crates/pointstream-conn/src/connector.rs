@@ -1,17 +1,19 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use pointstream_point::{Fault, LearnPath, Now, PointKey, WriteInfo};
+use pointstream_point::{Fault, LearnPath, Now, PointKey, Span, Status, WriteInfo};
 use pointstream_time::{Backoff, Instant, Seed};
 
 use crate::action::{Action, Input};
 use crate::bucket::Grid;
 use crate::config::ConnConfig;
+use crate::details::{ConnTimes, Details};
 use crate::driver::{Binding, Features, Request};
 use crate::shard::Shard;
 use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats};
 use crate::writes::Writes;
 
+mod history;
 mod learning;
 mod next;
 mod points;
@@ -43,6 +45,9 @@ pub struct Connector {
     view_changed: bool,
     polls: PollStats,
     fault: Option<Fault>,
+    /// The status that stands above the points as they are shown.
+    shown_over: Status,
+    times: ConnTimes,
     proven: bool,
     steady: bool,
     close_wanted: bool,
@@ -55,10 +60,10 @@ pub struct Connector {
     next_ping: Option<Instant>,
     seed: Seed,
     shard: Shard,
-    to_bind: Vec<Binding>,
+    to_bind: BTreeMap<PointKey, Binding>,
     to_unbind: Vec<PointKey>,
-    to_watch: Vec<PointKey>,
-    to_unwatch: Vec<PointKey>,
+    to_watch: BTreeSet<PointKey>,
+    to_unwatch: BTreeSet<PointKey>,
     /// Points that the driver would not subscribe to, and when it is asked again.
     unwatched: BTreeSet<PointKey>,
     rewatch_at: Option<Instant>,
@@ -72,6 +77,9 @@ pub struct Connector {
     /// Looks into the tree that wait, and the one that is being done.
     learns: VecDeque<(Option<LearnPath>, u64)>,
     learning: Option<u64>,
+    /// Histories that are to be read, and the one that is being read.
+    histories: VecDeque<(PointKey, Span, u64)>,
+    his_reading: Option<(PointKey, u64)>,
     learned_last: bool,
     quick_last: bool,
     turn: usize,
@@ -96,6 +104,8 @@ impl Connector {
             view_changed: true,
             polls: PollStats::default(),
             fault: None,
+            shown_over: Status::Unknown,
+            times: ConnTimes::default(),
             proven: false,
             close_wanted: false,
             in_flight: None,
@@ -106,10 +116,10 @@ impl Connector {
             ping_wanted: false,
             seed,
             shard,
-            to_bind: Vec::new(),
+            to_bind: BTreeMap::new(),
             to_unbind: Vec::new(),
-            to_watch: Vec::new(),
-            to_unwatch: Vec::new(),
+            to_watch: BTreeSet::new(),
+            to_unwatch: BTreeSet::new(),
             unwatched: BTreeSet::new(),
             rewatch_at: None,
             manual: Grid::default(),
@@ -120,6 +130,8 @@ impl Connector {
             wrote_last: false,
             learns: VecDeque::new(),
             learning: None,
+            histories: VecDeque::new(),
+            his_reading: None,
             learned_last: false,
             quick_last: false,
             turn: 0,
@@ -146,6 +158,9 @@ impl Connector {
             Input::Unwatch(points) => self.on_unwatch(points),
             Input::Write(key, info, token) => self.on_write(key, info, token),
             Input::Sync(points, token) => self.on_sync(points, token),
+            Input::HisPending(points) => self.on_his_pending(points),
+            Input::History(key, span, token) => self.on_history(key, span, token),
+            Input::HisDone(key, result) => self.on_his_done(key, result),
             Input::Learn(at, token) => self.on_learn(at, token),
             Input::Tuning(tuning) => self.on_tuning(&tuning),
             Input::Retune(points) => self.on_retune(points),
@@ -228,6 +243,24 @@ impl Connector {
         &self.view
     }
 
+    /// Everything that it knows about itself at present, but for what the driver is doing.
+    pub fn details(&self) -> Details {
+        Details {
+            id: Some(self.config.id.clone()),
+            view: self.view.clone(),
+            now: self.now.at,
+            times: self.times,
+            current: None,
+            pins: self.pins.iter().map(Arc::clone).collect(),
+            linger_until: self.linger_until,
+            retry_at: self.retry_at,
+            points: (self.shard.len(), self.shard.watched()),
+            stats: self.polls,
+            buckets: Vec::new(),
+            limits: Details::limits_of(&self.config),
+        }
+    }
+
     /// The time limit of an operation.
     pub fn op_timeout(&self) -> core::time::Duration {
         self.config.op_timeout
@@ -278,6 +311,9 @@ impl Connector {
         self.shard.last_write(key)
     }
 }
+
+/// How many readings out of turn may be waited for at a time. One more is refused.
+pub(crate) const SYNCS_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,10 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use pointstream_point::{
-    Address, Fault, Kind, LearnPath, LearnRow, PointKey, PointSpec, Tags, Value,
+    Address, Fault, Kind, LearnPath, LearnRow, PointKey, PointSpec, Span, Tags, Value,
 };
 
-use crate::Readings;
+use crate::{Readings, Samples};
 
 /// A driver: what turns a connector's operations into a protocol's bytes.
 ///
@@ -45,7 +45,7 @@ pub trait Driver: Send + 'static {
     fn ping(&mut self, into: &mut Readings) -> impl Future<Output = Result<Tags, OpError>> + Send;
 
     /// Learns of points and parses their addresses, once. A bad address is that point's fault, by
-    /// [`Readings::err`], or by [`Readings::write_err`] if it is only the one to write to. Called at any time between operations, open or closed.
+    /// [`Readings::err`], or by [`Readings::write_err`] if it is only the one to write to, by [`Readings::his_err`] if it is that of the history. Called at any time between operations, open or closed.
     fn bind(&mut self, points: &[Binding], into: &mut Readings) {
         let _ = (points, into);
     }
@@ -124,6 +124,19 @@ pub trait Driver: Send + 'static {
         async { Err(OpError::Refused(Fault::unsupported("learning"))) }
     }
 
+    /// Reads what the device has of a point in a span, in any order; with the last item before the
+    /// span and those after it or without. A driver that cannot give all at once gives the oldest and
+    /// says so by [`Samples::cut`].
+    fn history(
+        &mut self,
+        point: PointKey,
+        span: Span,
+        into: &mut Samples,
+    ) -> impl Future<Output = Result<(), OpError>> + Send {
+        let _ = (point, span, into);
+        async { Err(OpError::Refused(Fault::unsupported("reading histories"))) }
+    }
+
     /// Waits for something that comes unasked. Never completes by default. Called while the
     /// session is open and nothing else is to be done.
     fn event(&mut self, into: &mut Readings) -> impl Future<Output = Result<(), OpError>> + Send {
@@ -147,6 +160,8 @@ pub struct Features {
     pub manual: Option<Duration>,
     /// [`Driver::learn`] works, and this is what it needs.
     pub learn: Option<Learn>,
+    /// [`Driver::history`] works.
+    pub history: bool,
     /// How many requests of a plan [`Driver::read`] takes at a time, for a driver that has them in
     /// flight together; 0 is as good as 1. A write waits for a window to end, and the time limit of
     /// an operation holds for all of it.
@@ -165,8 +180,15 @@ pub enum Learn {
 
 impl Features {
     /// Nothing beyond open, close and ping.
-    pub const NONE: Self =
-        Self { poll: false, watch: false, write: false, manual: None, learn: None, window: 1 };
+    pub const NONE: Self = Self {
+        poll: false,
+        watch: false,
+        write: false,
+        manual: None,
+        learn: None,
+        history: false,
+        window: 1,
+    };
 
     /// These features and polling.
     #[must_use]
@@ -203,6 +225,13 @@ impl Features {
         self
     }
 
+    /// These features and reading the histories that the device keeps.
+    #[must_use]
+    pub const fn with_history(mut self) -> Self {
+        self.history = true;
+        self
+    }
+
     /// These features and writing.
     #[must_use]
     pub const fn with_write(mut self) -> Self {
@@ -226,12 +255,14 @@ pub struct Binding {
     pub cur: Option<Address>,
     /// The address to write to, in the driver's syntax.
     pub write: Option<Address>,
+    /// The address of the history that the device keeps, in the driver's syntax.
+    pub his: Option<Address>,
 }
 
 impl Binding {
     /// A point with neither address.
     pub const fn new(key: PointKey, kind: Kind) -> Self {
-        Self { key, kind: Some(kind), write_kind: Some(kind), cur: None, write: None }
+        Self { key, kind: Some(kind), write_kind: Some(kind), cur: None, write: None, his: None }
     }
 
     /// What a driver sees of a configured point.
@@ -246,6 +277,7 @@ impl Binding {
             write_kind: kind(&spec.more.write_convert),
             cur: spec.cur.clone(),
             write: spec.write.clone(),
+            his: spec.more.his.clone(),
         }
     }
 }

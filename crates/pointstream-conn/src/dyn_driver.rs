@@ -3,10 +3,11 @@
 use core::future::Future;
 use core::pin::Pin;
 
-use pointstream_point::{LearnPath, LearnRow, PointKey, Tags};
+use pointstream_point::{LearnPath, LearnRow, PointKey, Span, Tags};
 
 use crate::driver::{Binding, Driver, Features, OpError, Request, Write};
 use crate::readings::Readings;
+use crate::samples::Samples;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -43,6 +44,12 @@ pub(crate) trait DynDriver: Send {
         &'a mut self,
         at: Option<&'a LearnPath>,
     ) -> BoxFuture<'a, Result<Vec<LearnRow>, OpError>>;
+    fn history<'a>(
+        &'a mut self,
+        point: PointKey,
+        span: Span,
+        into: &'a mut Samples,
+    ) -> BoxFuture<'a, Result<(), OpError>>;
     fn event<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>>;
 }
 
@@ -116,6 +123,15 @@ impl<D: Driver> DynDriver for D {
         at: Option<&'a LearnPath>,
     ) -> BoxFuture<'a, Result<Vec<LearnRow>, OpError>> {
         Box::pin(Driver::learn(self, at))
+    }
+
+    fn history<'a>(
+        &'a mut self,
+        point: PointKey,
+        span: Span,
+        into: &'a mut Samples,
+    ) -> BoxFuture<'a, Result<(), OpError>> {
+        Box::pin(Driver::history(self, point, span, into))
     }
 
     fn event<'a>(&'a mut self, into: &'a mut Readings) -> BoxFuture<'a, Result<(), OpError>> {

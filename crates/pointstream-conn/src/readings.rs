@@ -20,6 +20,8 @@ pub enum Reading {
     Sample(PointKey, Value, Times),
     /// A write was refused for this point.
     WriteErr(PointKey, Fault),
+    /// The address of the history that the device keeps is bad.
+    HisErr(PointKey, Fault),
     /// The point cannot be subscribed to.
     Unwatchable(PointKey, Fault),
 }
@@ -57,6 +59,12 @@ impl Readings {
     /// The write to this point was refused, and this is why.
     pub fn write_err(&mut self, point: PointKey, fault: Fault) {
         self.push(Reading::WriteErr(point, fault));
+    }
+
+    /// The address of the point's history is bad. To be used in
+    /// [`Driver::bind`](crate::Driver::bind).
+    pub fn his_err(&mut self, point: PointKey, fault: Fault) {
+        self.push(Reading::HisErr(point, fault));
     }
 
     /// Takes everything out and keeps the memory for the next operation.

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::driver::{Binding, Driver};
 use crate::dyn_driver::DynDriver;
 use crate::readings::{Reading, Readings};
+use crate::trace::Trace;
 
 /// The kinds of connector that a process knows, by name.
 ///
@@ -21,12 +22,12 @@ pub struct Registry {
 type Maker = Box<dyn Fn(serde_json::Value, &Context) -> Result<AnyDriver, MakeError> + Send + Sync>;
 
 /// A driver of whatever kind, as [`Registry::make`] gives it.
-pub struct AnyDriver(pub(crate) Box<dyn DynDriver>);
+pub struct AnyDriver(pub(crate) Box<dyn DynDriver>, pub(crate) Trace);
 
 impl AnyDriver {
     /// Any driver from one of a known type.
     pub fn new(driver: impl Driver) -> Self {
-        Self(Box::new(driver))
+        Self(Box::new(driver), Trace::new())
     }
 
     /// What the framework may ask of this driver.
@@ -58,9 +59,9 @@ impl AnyDriver {
             return faults;
         }
         let fault = |reading| match reading {
-            Reading::Cur(key, Err(fault)) | Reading::WriteErr(key, fault) => {
-                Some((key.slot as usize, fault))
-            }
+            Reading::Cur(key, Err(fault))
+            | Reading::WriteErr(key, fault)
+            | Reading::HisErr(key, fault) => Some((key.slot as usize, fault)),
             _ => None,
         };
         faults.extend(readings.drain().filter_map(fault));
@@ -84,12 +85,14 @@ pub struct Context {
     pub id: Id,
     /// A seed for jitter and the like; differs from connector to connector.
     pub seed: u64,
+    /// Where a driver shows what goes over its wire.
+    pub trace: Trace,
 }
 
 impl Context {
     /// The surroundings of the connector `id`.
-    pub const fn new(id: Id, seed: u64) -> Self {
-        Self { id, seed }
+    pub fn new(id: Id, seed: u64) -> Self {
+        Self { id, seed, trace: Trace::new() }
     }
 }
 
@@ -137,7 +140,8 @@ impl Registry {
                 let unit = serde_json::from_value(serde_json::Value::Null);
                 unit.ok().filter(|_| none).ok_or(MakeError::Config(error))
             })?;
-            make(config, context).map(AnyDriver::new).map_err(MakeError::Refused)
+            let driver = make(config, context).map_err(MakeError::Refused)?;
+            Ok(AnyDriver(Box::new(driver), context.trace.clone()))
         });
         self.kinds.insert(name, maker);
     }

@@ -13,6 +13,7 @@ use crate::driver::Binding;
 mod age;
 mod facets;
 mod group;
+mod history;
 mod writing;
 
 pub(crate) use facets::Over;
@@ -34,6 +35,9 @@ pub(crate) struct Shard {
     len: usize,
     watched: usize,
     writing: writing::Writing,
+    /// How often a point was looked at for what stands above it.
+    #[cfg(test)]
+    shows: u64,
 }
 
 /// One point. Small, since there may be a million: what few points have is in `more`.
@@ -68,6 +72,11 @@ const NONE: u32 = u32::MAX;
 impl Shard {
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shows(&self) -> u64 {
+        self.shows
     }
 
     pub(crate) fn watched(&self) -> usize {
@@ -107,7 +116,9 @@ impl Shard {
         let mut binding = Binding::of(key, &slot.spec);
         binding.cur.take_if(|_| slot.faults().cur.is_some());
         binding.write.take_if(|_| slot.faults().write.is_some());
-        let bind = !slot.spec.disabled && (binding.cur.is_some() || binding.write.is_some());
+        binding.his.take_if(|_| slot.faults().his.is_some());
+        let any = binding.cur.is_some() || binding.write.is_some() || binding.his.is_some();
+        let bind = !slot.spec.disabled && any;
         self.slots[at] = Some(slot);
         self.len += 1;
         bind.then_some(binding)
@@ -267,6 +278,11 @@ impl Shard {
     /// The group of a point.
     pub(crate) fn group_index(&self, key: PointKey) -> Option<usize> {
         self.slot(key).map(|slot| slot.group as usize)
+    }
+
+    /// Why a point has no current value, if its last reading says so.
+    pub(crate) fn fault(&self, key: PointKey) -> Option<Fault> {
+        self.slot(key).and_then(|slot| slot.cur.fault())
     }
 
     /// When the last reading of a point arrived.

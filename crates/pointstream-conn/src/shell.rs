@@ -9,17 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use pointstream_point::{EnumDefs, Fault, LearnPath, Learned, Now, PointKey, Status, WriteInfo};
+use pointstream_point::{
+    EnumDefs, Fault, LearnPath, Learned, Now, PointKey, Span, Status, WriteInfo,
+};
 use pointstream_time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::action::{Action, Input, Outcome};
 use crate::config::{ConnConfig, NamedTuning, PointDef};
 use crate::connector::Connector;
+use crate::details::Details;
 use crate::driver::OpError;
 use crate::dyn_driver::DynDriver;
 use crate::readings::Readings;
 use crate::registry::{AnyDriver, panicked};
+use crate::samples::Samples;
+use crate::trace::{Trace, TraceKind};
 use crate::view::{BucketView, Changes, ConnState, ConnView, Event, PollStats, WriteDone};
 
 /// The clock of a shell: tokio's, so that paused time governs it, and the wall clock.
@@ -58,11 +63,10 @@ pub trait Follower: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub struct Handle {
     commands: mpsc::Sender<Command>,
-    stats: Arc<Mutex<Stats>>,
+    shown: Arc<Mutex<Details>>,
+    clock: Clock,
+    trace: Trace,
 }
-
-/// What is counted, as of the last step.
-type Stats = (PollStats, Vec<BucketView>);
 
 #[derive(Debug)]
 enum Command {
@@ -73,6 +77,9 @@ enum Command {
     Write(PointKey, WriteInfo, Option<oneshot::Sender<Result<WriteDone, Fault>>>),
     Sync(Vec<PointKey>, oneshot::Sender<Result<(), Fault>>),
     Learn(Option<LearnPath>, oneshot::Sender<Result<Learned, Fault>>),
+    HisPending(Vec<PointKey>),
+    History(PointKey, Span, oneshot::Sender<Result<Samples, Fault>>),
+    HisDone(PointKey, Result<(), Fault>),
     Pin(Arc<str>),
     Unpin(Arc<str>),
     Enums(Arc<EnumDefs>),
@@ -90,6 +97,13 @@ const COMMANDS_MAX: usize = 1024;
 const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 impl Handle {
+    /// Waits until there is room for one command and keeps it, so that the command is then given
+    /// without waiting: under the lock that decides in which order commands are to come.
+    pub fn room(&self) -> impl Future<Output = Room> + Send + use<> {
+        let commands = self.commands.clone();
+        async move { Room(commands.reserve_owned().await.ok()) }
+    }
+
     /// Adds points. A point whose slot is taken replaces the one in it.
     pub async fn bind(&self, points: Vec<PointDef>) {
         self.send(Command::Bind(points)).await;
@@ -206,6 +220,35 @@ impl Handle {
         self.ask(Command::Learn(at, reply), outcome)
     }
 
+    /// What the device has of a point's history in a span, converted.
+    ///
+    /// # Errors
+    ///
+    /// The driver reads no histories, the point has none, there is no session, the device says no,
+    /// or too many ask at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped the device is asked all the same.
+    pub fn history(
+        &self,
+        key: PointKey,
+        span: Span,
+    ) -> impl Future<Output = Result<Samples, Fault>> + Send + use<> {
+        let (reply, outcome) = oneshot::channel();
+        self.ask(Command::History(key, span, reply), outcome)
+    }
+
+    /// Shows points as waiting for the synchronisation of their histories.
+    pub async fn his_pending(&self, points: Vec<PointKey>) {
+        self.send(Command::HisPending(points)).await;
+    }
+
+    /// Shows what the synchronisation of a point's history came to.
+    pub async fn his_done(&self, key: PointKey, result: Result<(), Fault>) {
+        self.send(Command::HisDone(key, result)).await;
+    }
+
     fn ask<T: Send>(
         &self,
         command: Command,
@@ -222,17 +265,80 @@ impl Handle {
 
     /// The counters of polling.
     pub fn stats(&self) -> PollStats {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).0
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).stats
     }
 
     /// How the polls of each tuning went, the shortest period first.
     pub fn buckets(&self) -> Vec<BucketView> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).1.clone()
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).buckets.clone()
+    }
+
+    /// Everything that the connector knows about itself, as of its last step. This asks nobody, so
+    /// that it answers even while the driver hangs.
+    pub fn details(&self) -> Details {
+        let mut details = self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        details.now = self.clock.now().at;
+        details
+    }
+
+    /// What the connector and its device say to one another.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// A connector that has ended takes no commands, which is no error of the sender.
     async fn send(&self, command: Command) {
         let _ = self.commands.send(command).await;
+    }
+}
+
+/// Room for one command to a connector, by [`Handle::room`]. It keeps the connector from ending, as
+/// a handle does.
+#[derive(Debug)]
+pub struct Room(Option<mpsc::OwnedPermit<Command>>);
+
+impl Room {
+    /// As [`Handle::write`]; what is given first is written first.
+    pub fn write(self, key: PointKey, info: WriteInfo) -> Writing {
+        let (reply, outcome) = oneshot::channel();
+        self.send(Command::Write(key, info, Some(reply)));
+        Writing(outcome)
+    }
+
+    /// As [`Handle::put`].
+    pub fn put(self, key: PointKey, info: WriteInfo) {
+        self.send(Command::Write(key, info, None));
+    }
+
+    /// As [`Handle::bind`].
+    pub fn bind(self, points: Vec<PointDef>) {
+        self.send(Command::Bind(points));
+    }
+
+    /// A connector that has ended takes no commands, which is no error of the sender.
+    fn send(self, command: Command) {
+        if let Some(permit) = self.0 {
+            drop(permit.send(command));
+        }
+    }
+}
+
+/// A write that was given to a connector.
+#[derive(Debug)]
+pub struct Writing(oneshot::Receiver<Result<WriteDone, Fault>>);
+
+impl Writing {
+    /// Waits for the outcome.
+    ///
+    /// # Errors
+    ///
+    /// Why the value was not written.
+    ///
+    /// # Cancel safety
+    ///
+    /// If this is dropped the write may still happen; its outcome is then not known.
+    pub async fn done(self) -> Result<WriteDone, Fault> {
+        self.0.await.unwrap_or_else(|_| Err(Fault::down("the connector has ended")))
     }
 }
 
@@ -249,11 +355,13 @@ struct Core {
     machine: Connector,
     follower: Arc<dyn Follower>,
     commands: mpsc::Receiver<Command>,
-    stats: Arc<Mutex<Stats>>,
+    told: Arc<Mutex<Details>>,
+    trace: Trace,
     clock: Clock,
     writing: BTreeMap<u64, oneshot::Sender<Result<WriteDone, Fault>>>,
     syncing: BTreeMap<u64, oneshot::Sender<Result<(), Fault>>>,
     learning: BTreeMap<u64, oneshot::Sender<Result<Learned, Fault>>>,
+    reading: BTreeMap<u64, oneshot::Sender<Result<Samples, Fault>>>,
     next_token: u64,
     shown: (ConnState, Status),
     ended: bool,
@@ -268,17 +376,20 @@ impl Shell {
         clock: Clock,
     ) -> (Self, Handle) {
         let (sender, commands) = mpsc::channel(COMMANDS_MAX);
-        let stats = Arc::<Mutex<Stats>>::default();
-        let handle = Handle { commands: sender, stats: Arc::clone(&stats) };
+        let told = Arc::<Mutex<Details>>::default();
+        let (shown, trace) = (Arc::clone(&told), driver.1.clone());
+        let handle = Handle { commands: sender, shown, clock, trace: trace.clone() };
         let core = Core {
             machine: Connector::new(clock.now(), config, driver.features()),
             follower,
             commands,
-            stats,
+            told,
+            trace,
             clock,
             writing: BTreeMap::new(),
             syncing: BTreeMap::new(),
             learning: BTreeMap::new(),
+            reading: BTreeMap::new(),
             next_token: 0,
             shown: <(ConnState, Status)>::default(),
             ended: false,
@@ -307,6 +418,7 @@ impl Shell {
     /// Has the driver do one thing, while commands and time go on.
     async fn operate(&mut self, action: Action) {
         let limit = self.core.machine.op_timeout();
+        let began = self.core.begin(&action);
         let result = {
             let mut work = pin!(perform(&mut *self.driver.0, &action, &mut self.readings, limit));
             loop {
@@ -319,6 +431,7 @@ impl Shell {
                 }
             }
         };
+        self.core.end(&action, began, &result);
         self.deliver();
         self.core.handle(Input::Done(result));
     }
@@ -337,7 +450,11 @@ impl Shell {
             }
         };
         self.deliver();
-        if heard.is_some() {
+        if let Some(heard) = &heard {
+            match heard {
+                Ok(()) => self.core.trace.push(TraceKind::Event, "the driver heard something"),
+                Err(error) => self.core.trace.push(TraceKind::Event, error),
+            }
             // A driver that always has something to tell must not keep others from running.
             tokio::task::yield_now().await;
         }
@@ -406,6 +523,13 @@ impl Core {
                 self.syncing.insert(token, reply);
                 self.handle(Input::Sync(points, token));
             }
+            Command::HisPending(points) => self.handle(Input::HisPending(points)),
+            Command::HisDone(key, result) => self.handle(Input::HisDone(key, result)),
+            Command::History(key, span, reply) => {
+                let token = self.token();
+                self.reading.insert(token, reply);
+                self.handle(Input::History(key, span, token));
+            }
             Command::Learn(at, reply) => {
                 let token = self.token();
                 self.learning.insert(token, reply);
@@ -435,6 +559,9 @@ impl Core {
                 Event::Written { token, result } => {
                     let _ = self.writing.remove(&token).map(|reply| reply.send(result));
                 }
+                Event::History { token, result } => {
+                    let _ = self.reading.remove(&token).map(|reply| reply.send(result));
+                }
                 Event::Learned { token, result } => {
                     let _ = self.learning.remove(&token).map(|reply| reply.send(result));
                 }
@@ -445,19 +572,58 @@ impl Core {
         }
     }
 
+    /// Shows what the driver is about to do. Gives when that was.
+    fn begin(&self, action: &Action) -> Instant {
+        let now = self.clock.now().at;
+        let kind = match action {
+            Action::Open | Action::Close | Action::Ping => TraceKind::Phase,
+            Action::Read(..) | Action::Poll => TraceKind::Poll,
+            _ => TraceKind::Dispatch,
+        };
+        self.trace.push(kind, action);
+        // What stays in the process is over at once.
+        if !matches!(action, Action::Bind(_) | Action::Unbind(_) | Action::Plan(..)) {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.current = Some((action.name(), now));
+        }
+        now
+    }
+
+    fn end(&self, action: &Action, began: Instant, result: &Result<Outcome, OpError>) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).current = None;
+        let trace = &self.trace;
+        if !trace.is_on() {
+            return;
+        }
+        let took = self.clock.now().at.since(began);
+        match result {
+            Ok(_) => trace.push(TraceKind::Log, format_args!("{action} ok after {took:?}")),
+            Err(error) => {
+                let ends = matches!(error, OpError::Session(_));
+                let kind = if ends { TraceKind::Phase } else { TraceKind::Log };
+                trace.push(kind, format_args!("{action} failed after {took:?}: {error}"));
+            }
+        }
+    }
+
     fn publish_stats(&self) {
         let stats = self.machine.stats();
-        let mut shared = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         // Buckets count when a scan ends or is left out, and both are in the counters too.
         let counted = |stats: &PollStats| (stats.scans, stats.overruns, stats.skipped);
-        if shared.1.is_empty() || counted(&shared.0) != counted(&stats) {
-            shared.1 = self.machine.buckets();
-        }
-        shared.0 = stats;
+        let buckets = match told.buckets.is_empty() || counted(&told.stats) != counted(&stats) {
+            true => self.machine.buckets(),
+            false => core::mem::take(&mut told.buckets),
+        };
+        let current = told.current.take();
+        *told = self.machine.details();
+        (told.buckets, told.current) = (buckets, current);
     }
 
     /// Logs a change of the status once, not each retry.
     fn log(&mut self, view: &ConnView) {
+        let (state, status) = (view.state.as_str(), view.status);
+        self.trace.push(TraceKind::Phase, format_args!("{state}, status {status}"));
         let before = core::mem::replace(&mut self.shown, (view.state, view.status));
         if before.1 == view.status {
             return tracing::debug!(state = view.state.as_str(), "Connector changed state.");
@@ -508,6 +674,11 @@ async fn perform(
             Action::Write(writes) => driver.write(writes, into).await.map(|()| Outcome::None),
             Action::Watch(points) => driver.watch(points, into).await.map(|()| Outcome::None),
             Action::Unwatch(points) => driver.unwatch(points, into).await.map(|()| Outcome::None),
+            Action::History(key, span) => {
+                let mut samples = Samples::new();
+                let read = driver.history(*key, *span, &mut samples).await;
+                read.map(|()| Outcome::History(samples))
+            }
             Action::Learn(at) => driver.learn(at.as_ref()).await.map(Outcome::Learned),
         }
     };

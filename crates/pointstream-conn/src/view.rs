@@ -4,6 +4,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pointstream_point::{Cur, Fault, His, Id, Learned, PointKey, Status, Tags, Write};
 
+use crate::samples::Samples;
+
 /// What one step of a connector changed about its points, for everyone who follows them.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -150,6 +152,9 @@ pub enum WriteDone {
     Taken,
     /// It waits for the least time between two writes; the newest value that waits is written then.
     Waiting,
+    /// A later value came into effect before the device saw this one, which it does not need any
+    /// more.
+    Superseded,
     /// It was the value that a point has at start, and the tuning does not want it written.
     Skipped,
 }
@@ -166,6 +171,13 @@ pub enum Event {
         token: u64,
         /// What became of it.
         result: Result<WriteDone, Fault>,
+    },
+    /// The reading of a history that was marked with this token ended.
+    History {
+        /// The mark.
+        token: u64,
+        /// What the device has.
+        result: Result<Samples, Fault>,
     },
     /// The look into the device's tree that was marked with this token ended.
     Learned {

@@ -44,7 +44,7 @@ pub(crate) fn mode<'a>(
 }
 
 /// Whether a parameter is a weight of zero (RFC 9110, section 12.4.2).
-fn is_refusal(parameter: &str) -> bool {
+pub(crate) fn is_refusal(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return false };
     name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0_f32)
 }

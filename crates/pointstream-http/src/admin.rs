@@ -1,12 +1,16 @@
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use pointstream_point::{
     Effective, EnumDef, Fault, Id, Kind, LearnPath, Learned, Level, LevelWrite, PriorityRow,
-    RangeError, Status, Tags, Unit, Value,
+    RangeError, Span, Status, Tags, Unit, Value,
 };
 use serde::{Serialize, Serializer};
+
+use crate::functions::{ConnAct, ConnError, TraceFeed};
+use crate::his::{HisAnswer, HisQuery, HisReadError};
 
 /// What the routes for points and connectors ask for: the seam between HTTP and whoever owns them.
 ///
@@ -47,6 +51,65 @@ pub trait Admin: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<Learned, ConnError>> {
         let _ = (connector, at);
         Box::pin(async { Err(ConnError::Failed(Fault::unsupported("learning"))) })
+    }
+
+    /// What a connector knows about itself, a fact a line. Answers also while its device hangs.
+    fn details(&self, connector: &str) -> Option<String> {
+        let _ = connector;
+        None
+    }
+
+    /// What is known about a point, a fact a line.
+    fn point_details(&self, point: &str) -> Option<String> {
+        let _ = point;
+        None
+    }
+
+    /// The trace of a connector.
+    fn trace(&self, connector: &str) -> Option<Arc<dyn TraceFeed>> {
+        let _ = connector;
+        None
+    }
+
+    /// The ids of the points of a connector.
+    fn points_of(&self, connector: &str) -> Option<Vec<Id>> {
+        let _ = connector;
+        None
+    }
+
+    /// Has a connector do something; what comes of it is shown by its state and status.
+    fn act<'a>(&'a self, connector: &'a str, act: ConnAct) -> BoxFuture<'a, Result<(), ConnError>> {
+        let _ = (connector, act);
+        Box::pin(async { Err(ConnError::UnknownConnector) })
+    }
+
+    /// Reads the current value of a point, out of turn, and waits for it.
+    ///
+    /// *Cancel safety*: a client that goes away drops the future; the point is read all the same.
+    fn sync_cur<'a>(&'a self, point: &'a str) -> BoxFuture<'a, Result<(), ConnError>> {
+        let _ = point;
+        Box::pin(async { Err(ConnError::UnknownPoint) })
+    }
+
+    /// Past values of a point.
+    fn his_read<'a>(
+        &'a self,
+        point: &'a str,
+        query: HisQuery,
+    ) -> BoxFuture<'a, Result<HisAnswer, HisReadError>> {
+        let _ = (point, query);
+        Box::pin(async { Err(HisReadError::NoStore) })
+    }
+
+    /// Fetches what devices keep of the history of a point, in a span or since the last item that is
+    /// there. Gives how many items the device gave.
+    fn sync_his<'a>(
+        &'a self,
+        point: &'a str,
+        span: Option<Span>,
+    ) -> BoxFuture<'a, Result<usize, ConnError>> {
+        let _ = (point, span);
+        Box::pin(async { Err(ConnError::UnknownPoint) })
     }
 
     /// Appends metrics in the text format of Prometheus, each line ended.
@@ -367,21 +430,6 @@ impl WriteOutcome {
         self.waits = true;
         self
     }
-}
-
-/// Why a connector did not do what was asked of it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnError {
-    /// There is no such connector.
-    #[error("there is no such connector")]
-    UnknownConnector,
-    /// The connector or the device failed.
-    #[error("{0}")]
-    Failed(Fault),
-    /// Neither an answer nor a failure came in time.
-    #[error("the device did not answer in time")]
-    TimedOut,
 }
 
 /// Why a value was not written.

@@ -26,16 +26,19 @@ macro_rules! console {
 /// The console page: a live table of the points.
 pub const CONSOLE: &[StaticFile] = console! {
     "/" "index.html" HTML
+    "/chart.js" "chart.js" JS
     "/console.css" "console.css" CSS
     "/console.js" "console.js" JS
     "/format.js" "format.js" JS
     "/gateway.js" "gateway.js" JS
+    "/inspect.js" "inspect.js" JS
     "/icon.svg" "icon.svg" SVG
     "/levels.js" "levels.js" JS
     "/meters.js" "meters.js" JS
     "/patch.js" "patch.js" JS
     "/table.js" "table.js" JS
     "/trend.js" "trend.js" JS
+    "/viewer.js" "viewer.js" JS
     "/write.js" "write.js" JS
 };
 

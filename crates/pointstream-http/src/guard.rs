@@ -16,17 +16,37 @@ use crate::state::App;
 /// The guard before the routes.
 pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let local = app.local_addr(request.extensions());
-    let mut response = match check(&app, request.uri(), request.headers(), local) {
-        Ok(()) => next.run(request).await,
+    let origin = request.headers().get_all(header::ORIGIN).iter().cloned();
+    let asked: HeaderMap = origin.map(|origin| (header::ORIGIN, origin)).collect();
+    let (uri, headers) = (request.uri(), request.headers());
+    let mut response = match check_place(&app, uri, headers, local) {
+        Ok(()) => match app.origins.preflight(request.method(), headers) {
+            Some(preflight) => preflight,
+            None => match check_token(&app, uri, headers) {
+                Ok(()) => next.run(request).await,
+                Err(error) => error.into_response(),
+            },
+        },
         Err(error) => error.into_response(),
     };
     let status = response.status();
-    seal(&app, status, response.headers_mut());
+    seal(&app, status, &asked, response.headers_mut());
     response
 }
 
 /// Whether a request that reached this server at `local` may be served.
 pub(crate) fn check(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+    local: SocketAddr,
+) -> Result<(), ApiError> {
+    check_place(app, uri, headers, local)?;
+    check_token(app, uri, headers)
+}
+
+/// All but the token.
+fn check_place(
     app: &App,
     uri: &Uri,
     headers: &HeaderMap,
@@ -39,16 +59,16 @@ pub(crate) fn check(
         return Err(ApiError::new(StatusCode::URI_TOO_LONG, "Target too long", detail));
     }
     check_host(app, uri, headers, local)?;
-    check_origin(app, headers, local)?;
-    check_token(app, uri, headers)
+    check_origin(app, headers, local)
 }
 
-/// Counts an answer and gives it the headers that every one carries.
-pub(crate) fn seal(app: &App, status: StatusCode, headers: &mut HeaderMap) {
+/// Counts the answer to a request and gives it the headers that every one carries.
+pub(crate) fn seal(app: &App, status: StatusCode, request: &HeaderMap, headers: &mut HeaderMap) {
     app.counters.on_response(status);
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    app.origins.grant(request, headers);
 }
 
 fn check_host(
@@ -82,13 +102,14 @@ fn check_host(
 fn check_origin(app: &App, headers: &HeaderMap, local: SocketAddr) -> Result<(), ApiError> {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let allowed = |origin: &HeaderValue| {
-        origin.to_str().is_ok_and(|origin| app.hosts.allow_origin(origin, local))
+        app.origins.allow(origin)
+            || origin.to_str().is_ok_and(|origin| app.hosts.allow_origin(origin, local))
     };
     if !origins.all(allowed) {
         return Err(forbidden(
             "Origin not allowed",
             "A page of another site may not use this server. If the page is meant to, add its host \
-             to allowed_hosts.",
+             to allowed_hosts, or its origin to allowed_origins.",
         ));
     }
     if is_foreign_fetch(headers) {

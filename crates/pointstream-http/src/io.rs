@@ -1,3 +1,4 @@
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,6 +49,12 @@ impl StallStream {
         increment(&self.app.counters.stalled);
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl fmt::Debug for StallStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StallStream").field("stream", &self.stream).finish_non_exhaustive()
     }
 }
 

@@ -4,7 +4,11 @@
 //! |---|---|
 //! | `GET /v1/topics` | the topics |
 //! | `GET /v1/topics/{id}` | a topic as Server-Sent Events: `data`, then `patch` |
+//! | `GET /v1/topics/{id}` with `Upgrade: websocket` | the same as messages `{"id": …, "type": "patch", "data": …}` |
+//! | `GET /{url}` | the topic whose source has this URL, or that this URL is of, as a stream |
 //! | `GET /v1/topics/{id}/snapshot` | a topic's document, with an `ETag` |
+//! | `GET /v1/stream?topic=A&topic=B` | several topics as one stream |
+//! | `PATCH /v1/stream/{session}` | changes the topics of such a stream: `{"add": […], "remove": […]}` |
 //! | `POST`, `PATCH /publish/v1/topics/{id}` | publishes to a topic that is open to it |
 //! | `DELETE /publish/v1/topics/{id}/items/{item}` | removes an item |
 //! | `POST /publish/v1/topics` | publishes to several topics |
@@ -22,10 +26,11 @@
 //!
 //! Every request must name a host that is this server's own address or among
 //! [`Options::allowed_hosts`], so that a name which a stranger points at this machine opens nothing;
-//! a request with an `Origin` must come from such a host too. No CORS headers are sent. Writes need
-//! `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz` and
-//! the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource` cannot
-//! send headers, as the query's `access_token`.
+//! a request with an `Origin` must come from such a host too, or be among
+//! [`Options::allowed_origins`], whose pages are sent CORS headers, never with credentials. Writes
+//! need `Content-Type: application/json`. With a [`Token`], every request but those for `/healthz`
+//! and the console's files must carry it, as `Authorization: Bearer` or, since an `EventSource`
+//! cannot send headers, as the query's `access_token`.
 //!
 //! # What a slow or dead client costs
 //!
@@ -38,9 +43,13 @@ mod admin;
 mod body;
 mod clock;
 mod console;
+mod cors;
 mod direct;
 mod error;
+mod functions;
 mod guard;
+mod gzip;
+mod his;
 mod hosts;
 mod io;
 mod metrics;
@@ -51,14 +60,17 @@ mod server;
 mod sse;
 mod state;
 mod time;
+mod trace;
 mod wants;
 
 pub use admin::{
-    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, PointView, PointsPage,
-    PointsQuery, QueryError, TopicsOnly, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
+    QueryError, TopicsOnly, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
+pub use functions::{ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;

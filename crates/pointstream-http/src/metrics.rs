@@ -80,10 +80,14 @@ fn write_topics(topics: &[TopicInfo], out: &mut String) {
 
 type Metric = (&'static str, &'static str, &'static str, fn(&TopicInfo) -> u64);
 
-const TOPIC_METRICS: [Metric; 15] = [
+const TOPIC_METRICS: [Metric; 17] = [
     ("subscribers", "gauge", "Subscribers of a topic.", |topic| topic.subscribers as u64),
     ("document_size_bytes", "gauge", "Length of a topic's document.", |topic| {
         topic.document_bytes as u64
+    }),
+    ("views", "gauge", "Views of a topic besides the whole.", |topic| topic.views as u64),
+    ("faulty", "gauge", "Whether a topic's source is in error.", |topic| {
+        u64::from(topic.fault.is_some())
     }),
     ("ring_bytes", "gauge", "Bytes of the events kept for resuming.", |topic| {
         topic.ring_bytes as u64

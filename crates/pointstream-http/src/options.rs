@@ -19,13 +19,20 @@ pub struct Options {
     /// Further hosts that requests may name, as a proxy or a name server makes them known:
     /// `gateway.example` for the usual ports and the one listened on, or `gateway.example:8443`.
     pub allowed_hosts: Vec<String>,
+    /// Origins of other sites whose pages may use this server, as `https://app.example`. Such a page
+    /// can do all that its user could; it needs the token where there is one.
+    pub allowed_origins: Vec<String>,
     /// What a request must carry. An address that is not loopback is refused without.
     pub token: Option<Token>,
     /// The files that are served beside the API; the console page by default.
     pub files: &'static [StaticFile],
+    /// The URLs of what topics are made of, each with the topic's name: by these a topic can be asked
+    /// for as well, as in `GET /http://api.example/prices`.
+    pub sources: Vec<(String, String)>,
     /// What clients may take.
     pub limits: Limits,
-    /// The `retry` of an event stream: how long a client waits before it connects again.
+    /// The `retry` of an event stream: how long a client waits before it connects again. Varied by a
+    /// half up or down for each stream.
     pub retry: Duration,
     /// The silence after which an event stream is sent a comment; zero for never. Varied by a tenth
     /// up or down for each stream.
@@ -40,8 +47,10 @@ impl Options {
         Self {
             listen,
             allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
             token: None,
             files: CONSOLE,
+            sources: Vec::new(),
             limits: Limits::default(),
             retry: Duration::from_secs(3),
             heartbeat: Duration::from_secs(10),
@@ -56,6 +65,8 @@ impl Options {
 pub struct Limits {
     /// Connections at a time; another one is answered 503 and closed.
     pub connections_max: usize,
+    /// Requests at a time on one connection of HTTP/2; another one waits.
+    pub streams_max: u32,
     /// The bytes of a request's head; a longer one is answered 431.
     pub head_bytes_max: usize,
     /// The bytes of a request's target; a longer one is answered 414.
@@ -81,12 +92,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 20,000 connections, heads of 16 KiB, targets of 8 KiB, bodies of 1 MiB, draining of 16 MiB,
+    /// 20,000 connections, 128 requests on one of HTTP/2, heads of 16 KiB, targets of 8 KiB, bodies of 1 MiB, draining of 16 MiB,
     /// pages of 10,000 points; 10 s for a head and a body, 30 s for a stall, 1 s to drain, 1.5 s to
     /// end.
     fn default() -> Self {
         Self {
             connections_max: 20_000,
+            streams_max: 128,
             head_bytes_max: 16 << 10,
             target_bytes_max: 8 << 10,
             body_bytes_max: 1 << 20,

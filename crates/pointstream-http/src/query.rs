@@ -15,6 +15,12 @@ impl Query {
         let pair = self.0.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         pair.map(|(_, value)| value.as_str())
     }
+
+    /// All values of a name, in their order.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let pairs = self.0.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
+        pairs.map(|(_, value)| value.as_str())
+    }
 }
 
 /// The first value of a parameter, as it stands in the query.

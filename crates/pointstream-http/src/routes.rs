@@ -1,7 +1,10 @@
 mod connectors;
+pub(crate) mod group;
+mod history;
 mod points;
 mod publish;
 mod service;
+mod source;
 pub(crate) mod topics;
 
 use std::future::ready;
@@ -10,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::routing::{any, get};
+use axum::routing::{any, get, patch, post};
 use http::{StatusCode, Uri};
 use pointstream_hub::Hub;
 
@@ -34,6 +37,8 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/topic/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/latest/topics/{id}", get(topics::stream).fallback(topics::not_get))
         .route("/v1/topics/{id}/snapshot", get(topics::snapshot))
+        .route("/v1/stream", get(group::stream))
+        .route("/v1/stream/{session}", patch(group::change))
         .route("/publish/v1/topics", any(publish::batch))
         .route("/publish/v1/topics/{id}", any(publish::topic))
         .route("/publish/v1/topics/{id}/items/{item}", any(publish::item))
@@ -42,19 +47,27 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/points/{id}/write", get(points::levels).post(points::write))
         .route("/v1/connectors", get(service::connectors))
         .route("/v1/connectors/{id}/learn", get(connectors::learn))
+        .route("/v1/connectors/{id}/details", get(connectors::details))
+        .route("/v1/connectors/{id}/points", get(connectors::points))
+        .route("/v1/connectors/{id}/trace", get(connectors::trace).post(connectors::set_trace))
+        .route("/v1/connectors/{id}/{act}", post(connectors::act))
+        .route("/v1/points/{id}/details", get(points::details))
+        .route("/v1/points/{id}/his", get(history::read))
+        .route("/v1/points/{id}/his/sync", post(history::sync))
+        .route("/v1/points/{id}/sync", post(points::sync))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics));
     for file in app.options.files {
         router = router.route(file.path, get(move || ready(service::file(file))));
     }
     router
-        .fallback(not_found)
+        .fallback(source::by_url)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
         .with_state(app)
 }
 
-async fn not_found(uri: Uri) -> ApiError {
+fn not_found(uri: &Uri) -> ApiError {
     let detail = format!("There is nothing at {}; the API begins at /v1/topics.", uri.path());
     ApiError::not_found("Not found", detail)
 }

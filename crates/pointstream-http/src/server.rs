@@ -4,15 +4,16 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, info, warn};
 
-use crate::direct::{self, Outcome, Writer};
+use crate::direct::{self, Opened, Outcome, Writer};
 use crate::io::StallStream;
 use crate::metrics::increment;
 use crate::routes;
@@ -31,7 +32,7 @@ use crate::state::{App, Connection};
 use crate::time::keep_time;
 use crate::{Admin, BindError, BoxFuture, Limits, Options};
 
-/// The routes on a socket that listens: HTTP/1.1.
+/// The routes on a socket that listens: HTTP/1.1, and HTTP/2 with prior knowledge.
 pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
@@ -155,7 +156,12 @@ async fn serve(
     };
     drop(read);
     let Some(mut begun) = begun else { return };
-    if let Some(direct) = direct::open(&app, &begun, &connection) {
+    let opened = direct::open(&app, &begun, &connection);
+    if let Some(Opened::Ws(ws)) = opened {
+        let stream = StallStream::new(stream, Bytes::new(), Arc::clone(&app));
+        return Box::pin(ws.run(stream, app, ending)).await;
+    }
+    if let Some(Opened::Sse(direct)) = opened {
         drop(begun);
         let mut writer = Writer::new(stream, direct, Arc::clone(&app));
         let result = write_all(&mut writer, &app, &connection, &mut ending).await;
@@ -166,8 +172,13 @@ async fn serve(
             _ => return,
         }
     }
+    let is_http2 = begun.starts_with(HTTP2_PREFACE);
     let stream = StallStream::new(stream, begun.into(), Arc::clone(&app));
-    Box::pin(serve_any(app, router, stream, peer, connection, ending)).await;
+    if is_http2 {
+        Box::pin(serve_http2(app, router, stream, peer, connection, ending)).await;
+    } else {
+        Box::pin(serve_any(app, router, stream, peer, connection, ending)).await;
+    }
 }
 
 /// Writes a stream to its end, which comes at the latest when the server ends.
@@ -234,6 +245,74 @@ async fn serve_any(
         return;
     }
     drain(http.into_parts().io.into_inner().into_inner(), limits).await;
+}
+
+/// Serves a connection that begins with HTTP/2, as clients do that know of it beforehand. A stream
+/// of a subscriber is pulled only when its window and the socket have room.
+async fn serve_http2(
+    app: Arc<App>,
+    router: TowerToHyperService<Router>,
+    stream: StallStream,
+    peer: SocketAddr,
+    connection: Arc<Connection>,
+    mut ending: watch::Receiver<bool>,
+) {
+    let limits = &app.options.limits;
+    let service = ConnectionService { router, connection: Arc::clone(&connection) };
+    let max = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let (closing, closed) = watch::channel(false);
+    let mut http = http2::Builder::new(Tasks { tasks: Arc::default(), closed })
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams_max)
+        .max_header_list_size(max(limits.head_bytes_max))
+        .max_send_buf_size(BUFFER_BYTES_MAX)
+        // A peer that is gone without a word is found out, since it answers no ping.
+        .keep_alive_interval(limits.head_timeout)
+        .keep_alive_timeout(limits.head_timeout)
+        .serve_connection(TokioIo::new(stream), service);
+    let result = loop {
+        tokio::select! {
+            biased;
+            _ = ending.changed(), if !connection.is_closing() => {}
+            result = &mut http => break result,
+        }
+        connection.close();
+        closing.send_replace(true);
+        Pin::new(&mut http).graceful_shutdown();
+    };
+    if let Err(error) = &result {
+        debug!(%peer, %error, "An HTTP/2 connection broke.");
+    }
+}
+
+/// The tasks of one HTTP/2 connection, which end with it.
+#[derive(Clone)]
+struct Tasks {
+    tasks: Arc<Mutex<JoinSet<()>>>,
+    /// Wakes them once, so that each looks at whether its connection is closing.
+    closed: watch::Receiver<bool>,
+}
+
+impl<F> hyper::rt::Executor<F> for Tasks
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, future: F) {
+        let mut closed = self.closed.clone();
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(done) = tasks.try_join_next() {
+            on_done(done);
+        }
+        tasks.spawn(async move {
+            let mut future = pin!(future);
+            tokio::select! {
+                biased;
+                _ = closed.changed() => {}
+                _ = &mut future => return,
+            }
+            future.await;
+        });
+    }
 }
 
 fn builder(limits: &Limits) -> http1::Builder {
@@ -311,6 +390,9 @@ impl Service<Request<Incoming>> for ConnectionService {
         Box::pin(self.router.call(request))
     }
 }
+
+/// How a connection of HTTP/2 begins (RFC 9113, section 3.4), up to the empty line.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Connections beyond the limit that are told so at a time; yet another one is closed unanswered.
 const REFUSALS_MAX: usize = 64;

@@ -1,8 +1,9 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,23 +11,38 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
-use pointstream_hub::{ErrorCode, Fault, Subscription};
+use pointstream_hub::{ErrorCode, Event, Fault, Group, Subscription};
 use pointstream_time::Seed;
 use tokio::time::{Instant, Sleep};
 
 use crate::clock;
+use crate::gzip::Gzip;
 use crate::state::{App, Connection};
+
+mod group;
+
+pub(crate) use group::GroupFeed;
 
 /// An event stream that was asked for, before it is known what it will say.
 pub(crate) struct Stream {
     app: Arc<App>,
     seed: Seed,
     session: Session,
+    /// Whether it begins with a padding, for proxies that hold back what is short.
+    pad: bool,
 }
 
 /// The name of one stream, by which people who ask about it can be answered.
-#[derive(Clone, Copy)]
-struct Session(u128);
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Session(u128);
+
+impl FromStr for Session {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        u128::from_str_radix(text, 16).map(Self)
+    }
+}
 
 impl fmt::Display for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,24 +54,64 @@ impl Stream {
     pub(crate) fn new(app: Arc<App>) -> Self {
         let mut seed = app.split_seed();
         let session = u128::from(seed.next_u64()) << 64 | u128::from(seed.next_u64());
-        Self { app, seed, session: Session(session) }
+        Self { app, seed, session: Session(session), pad: false }
+    }
+
+    /// The same, with a padding at the beginning or without.
+    pub(crate) const fn padded(mut self, pad: bool) -> Self {
+        self.pad = pad;
+        self
     }
 
     /// What follows `subscription` for as long as the client takes it.
     pub(crate) fn follow(
-        self,
+        mut self,
         subscription: Subscription,
         connection: Option<Arc<Connection>>,
+        gzip: bool,
     ) -> Feed {
-        let opening = opening(self.app.options.retry);
-        self.feed(opening, Some(subscription), connection)
+        let opening = opening(self.retry(), self.pad);
+        let mut feed = self.feed(opening, Some(subscription), connection);
+        feed.gzip = gzip.then(Gzip::new);
+        feed
+    }
+
+    /// What follows several topics.
+    pub(crate) fn follow_group(
+        mut self,
+        group: Group,
+        connection: Option<Arc<Connection>>,
+    ) -> GroupFeed {
+        let mut text = opening(self.retry(), self.pad);
+        text.push_str(&format!("event: stream\ndata: {{\"session\":\"{}\"}}\n\n", self.session));
+        let interval = jittered(self.app.options.heartbeat, &mut self.seed);
+        let heartbeat = Heartbeat::new(interval, self.app.started);
+        let (opening, group) = (Some(text.into()), Some(group));
+        GroupFeed { opening, group, heartbeat, connection, session: self.session, app: self.app }
+    }
+
+    /// How long the client is to wait before it comes back: half as long to half as long again as
+    /// configured, so that a thousand that were cut at once do not come back at once.
+    fn retry(&mut self) -> Duration {
+        let retry = self.app.options.retry;
+        retry / 2 + self.seed.below(retry)
+    }
+
+    /// Its name.
+    pub(crate) const fn session(&self) -> Session {
+        self.session
     }
 
     /// What says why there is nothing to follow.
     pub(crate) fn refuse(self, fault: &Fault) -> Feed {
-        let mut text = opening(RETRY_AFTER_ERROR);
+        let mut text = opening(RETRY_AFTER_ERROR, self.pad);
         text.push_str(&event_of(fault, self.session));
         self.feed(text, None, None)
+    }
+
+    /// The time without any write after which this one shows that it is there.
+    pub(crate) fn heartbeat(&mut self) -> Heartbeat {
+        Heartbeat::new(jittered(self.app.options.heartbeat, &mut self.seed), self.app.started)
     }
 
     /// A fault as JSON.
@@ -69,10 +125,10 @@ impl Stream {
         subscription: Option<Subscription>,
         connection: Option<Arc<Connection>>,
     ) -> Feed {
-        let interval = jittered(self.app.options.heartbeat, &mut self.seed);
-        let heartbeat = Heartbeat::new(interval, self.app.started);
+        let heartbeat = self.heartbeat();
         let opening = Some(opening.into());
-        Feed { opening, subscription, heartbeat, connection, session: self.session }
+        let session = self.session;
+        Feed { opening, subscription, heartbeat, connection, session, gzip: None }
     }
 }
 
@@ -96,55 +152,79 @@ pub(crate) struct Feed {
     heartbeat: Heartbeat,
     connection: Option<Arc<Connection>>,
     session: Session,
+    gzip: Option<Gzip>,
+}
+
+/// What a feed gives at a time.
+enum Piece {
+    /// What all subscribers of a view are sent alike.
+    Event(Event),
+    /// What this one alone is sent.
+    Own(Bytes),
 }
 
 impl Feed {
-    /// The next piece, none at the end: the opening, an event or a comment.
+    /// The next piece, none at the end: the opening, an event or a comment, packed if the client
+    /// wants that.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let piece = ready!(self.poll_plain(cx));
+        self.heartbeat.on_write();
+        Poll::Ready(match (piece, &mut self.gzip) {
+            (Some(Piece::Event(event)), None) => Some(event.sse().clone()),
+            (Some(Piece::Event(event)), Some(gzip)) => Some(gzip.shared(event.packed())),
+            (Some(Piece::Own(text)), None) => Some(text),
+            (Some(Piece::Own(text)), Some(gzip)) => Some(gzip.own(&text)),
+            (None, None) => None,
+            (None, Some(gzip)) => gzip.end(),
+        })
+    }
+
+    fn poll_plain(&mut self, cx: &mut Context<'_>) -> Poll<Option<Piece>> {
+        let own = |text: String| Poll::Ready(Some(Piece::Own(text.into())));
         if let Some(opening) = self.opening.take() {
-            return self.give(opening);
+            return Poll::Ready(Some(Piece::Own(opening)));
         }
         if self.connection.as_ref().is_some_and(|connection| connection.is_closing()) {
             self.subscription = None;
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
         match subscription.poll_event(cx) {
-            Poll::Ready(Some(Ok(event))) => {
-                let bytes = match event.fault() {
-                    Some(fault) => event_of(fault, self.session).into(),
-                    None => event.sse().clone(),
-                };
-                self.give(bytes)
-            }
+            Poll::Ready(Some(Ok(event))) => match event.fault() {
+                Some(fault) => own(event_of(fault, self.session)),
+                None => Poll::Ready(Some(Piece::Event(event))),
+            },
             Poll::Ready(Some(Err(_))) => {
                 self.subscription = None;
                 let mut text = format!("retry: {}\n\n", RETRY_AFTER_ERROR.as_millis());
                 let removed = Fault::new(ErrorCode::Topic, "The topic was removed.");
                 text.push_str(&event_of(&removed, self.session));
-                self.give(text.into())
+                own(text)
             }
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending if self.heartbeat.poll_due(cx) => self.give(Bytes::from_static(b":\n\n")),
+            Poll::Pending if self.heartbeat.poll_due(cx) => {
+                Poll::Ready(Some(Piece::Own(Bytes::from_static(b":\n\n"))))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
 
-    fn give(&mut self, bytes: Bytes) -> Poll<Option<Bytes>> {
-        self.heartbeat.on_write();
-        Poll::Ready(Some(bytes))
-    }
-
     /// The headers of the stream, besides what every answer carries.
     pub(crate) fn headers(&self) -> HeaderMap {
-        let mut headers: HeaderMap = HEADERS
-            .into_iter()
-            .map(|(name, value)| (name, HeaderValue::from_static(value)))
-            .collect();
-        if let Ok(session) = HeaderValue::from_str(&self.session.to_string()) {
-            headers.insert(HeaderName::from_static("x-sd-session"), session);
+        let mut headers = headers_of(self.session);
+        if self.gzip.is_some() {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         headers
     }
+}
+
+fn headers_of(session: Session) -> HeaderMap {
+    let mut headers: HeaderMap =
+        HEADERS.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect();
+    if let Ok(session) = HeaderValue::from_str(&session.to_string()) {
+        headers.insert(HeaderName::from_static("x-sd-session"), session);
+    }
+    headers
 }
 
 impl IntoResponse for Feed {
@@ -177,7 +257,7 @@ impl http_body::Body for FeedBody {
 }
 
 /// A comment after a time without any write.
-struct Heartbeat {
+pub(crate) struct Heartbeat {
     interval: Duration,
     origin: Instant,
     wrote: Instant,
@@ -193,13 +273,13 @@ impl Heartbeat {
         Self { interval, origin, wrote: origin, just_wrote: true, sleep: None, waker: None }
     }
 
-    const fn on_write(&mut self) {
+    pub(crate) const fn on_write(&mut self) {
         self.just_wrote = true;
     }
 
     /// Whether it is time. The timer is moved only when it fires, not at each write; it fires on a
     /// grid that all streams share, so that one wake-up serves many.
-    fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> bool {
         if self.interval.is_zero() {
             return false;
         }
@@ -242,9 +322,13 @@ fn jittered(interval: Duration, seed: &mut Seed) -> Duration {
 }
 
 /// What a stream begins with: a comment that opens it, and how long to wait before coming back.
-fn opening(retry: Duration) -> String {
-    format!(": ok\nretry: {}\n\n", retry.as_millis())
+fn opening(retry: Duration, pad: bool) -> String {
+    let comment = if pad { " ".repeat(PAD_LEN) } else { " ok".to_owned() };
+    format!(":{comment}\nretry: {}\n\n", retry.as_millis())
 }
+
+/// What old proxies let through at once.
+const PAD_LEN: usize = 1_024;
 
 /// The head of every stream (section 2.3), besides what every answer carries.
 const HEADERS: [(HeaderName, &str); 4] = [

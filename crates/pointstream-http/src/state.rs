@@ -7,8 +7,10 @@ use pointstream_hub::Hub;
 use pointstream_time::Seed;
 use tokio::time::Instant;
 
+use crate::cors::Origins;
 use crate::hosts::Hosts;
 use crate::metrics::Counters;
+use crate::routes::group::Groups;
 use crate::{Admin, Options};
 
 /// What all requests share.
@@ -17,7 +19,9 @@ pub(crate) struct App {
     pub(crate) admin: Arc<dyn Admin>,
     pub(crate) options: Options,
     pub(crate) hosts: Hosts,
+    pub(crate) origins: Origins,
     pub(crate) counters: Counters,
+    pub(crate) groups: Groups,
     /// The origin of the grid that heartbeats are aligned to.
     pub(crate) started: Instant,
     ending: AtomicBool,
@@ -30,7 +34,9 @@ impl App {
             hub,
             admin,
             hosts: Hosts::new(&options.allowed_hosts),
+            origins: Origins::new(&options.allowed_origins),
             counters: Counters::default(),
+            groups: Groups::default(),
             started: Instant::now(),
             ending: AtomicBool::new(false),
             seed: Mutex::new(options.seed.clone()),

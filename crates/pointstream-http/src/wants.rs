@@ -27,6 +27,38 @@ pub(crate) fn subscribe(uri: &Uri, headers: &HeaderMap) -> Result<Subscribe, Fau
     Ok(wanted)
 }
 
+/// Whether a client wants its stream packed, and can unpack it: both have to be said, since many clients
+/// of event streams announce what they do not do well.
+pub(crate) fn gzip(uri: &Uri, headers: &HeaderMap) -> bool {
+    let query = Query::of(uri);
+    let wanted = query.get("X-Sd-Compress").or_else(|| header(headers, "x-sd-compress"));
+    wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case("true")) && takes_gzip(headers)
+}
+
+/// Whether `Accept-Encoding` admits gzip (RFC 9110, section 12.5.3).
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let codings = lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
+    let (mut named, mut any) = (None, None);
+    for coding in codings {
+        let mut parts = coding.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default();
+        let admitted = !parts.any(accept::is_refusal);
+        if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+            named = Some(admitted);
+        } else if name == "*" {
+            any = Some(admitted);
+        }
+    }
+    named.or(any).unwrap_or_default()
+}
+
+/// Whether the stream is to begin with a padding.
+pub(crate) fn pad(uri: &Uri, headers: &HeaderMap) -> bool {
+    let query = Query::of(uri);
+    query.get("X-Sd-Pad").or_else(|| header(headers, "x-sd-pad")) == Some("1")
+}
+
 /// Where the client left off. What cannot be read is as good as nothing.
 fn last_event_id(headers: &HeaderMap, query: &Query) -> Option<Revision> {
     last_event_id_text(headers, query)?.parse().ok()
@@ -121,6 +153,33 @@ mod tests {
             ),
         ] {
             assert_eq!(of(query).unwrap().view, expected.unwrap(), "{query}");
+        }
+    }
+
+    #[test]
+    fn packing_is_wanted_and_possible_or_not_done() {
+        for (query, compress, encoding, expected) in [
+            ("", "true", "gzip", true),
+            ("", "true", "deflate, GZIP;q=0.5", true),
+            ("", "TRUE", "x-gzip", true),
+            ("", "true", "*", true),
+            ("?X-Sd-Compress=true", "", "gzip, br", true),
+            ("?X-Sd-Compress=false", "true", "gzip", false),
+            ("", "true", "", false),
+            ("", "true", "gzip;q=0, *", false),
+            ("", "true", "*;q=0", false),
+            ("", "true", "deflate", false),
+            ("", "1", "gzip", false),
+            ("", "", "gzip", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-sd-compress", compress.parse().unwrap());
+            headers.insert("accept-encoding", encoding.parse().unwrap());
+            if compress.is_empty() {
+                headers.remove("x-sd-compress");
+            }
+            let uri = format!("/v1/topics/plant{query}").parse().unwrap();
+            assert_eq!(gzip(&uri, &headers), expected, "{query} {compress} {encoding}");
         }
     }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use pointstream_patch::{OperationError, ParseError, PatchError};
 
 use crate::{Revision, TopicIdError, TopicKind};
@@ -79,6 +81,12 @@ pub enum Error {
     /// The topic takes nothing while nobody follows it.
     #[error("nobody follows the topic, and it takes nothing meanwhile")]
     NoSubscribers,
+    /// There were as many publications in the last minute as the topic takes.
+    #[error("there were as many publications in the last minute as the topic takes")]
+    RateLimit {
+        /// When the next one is taken.
+        retry_after: Duration,
+    },
     /// A key of a publication that has no or too many bytes.
     #[error("an idempotency key has 1 to {max} bytes")]
     IdempotencyKey {
@@ -92,6 +100,12 @@ pub enum Error {
     #[error("the limit of {max} views of one topic is reached")]
     ViewsMax {
         /// The limit.
+        max: usize,
+    },
+    /// A group would have more topics than it may.
+    #[error("a group has at most {max} topics")]
+    GroupMax {
+        /// The most topics.
         max: usize,
     },
     /// The topic is not sent in this mode.

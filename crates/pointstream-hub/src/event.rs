@@ -16,6 +16,9 @@ pub struct Event {
     frame: Bytes,
     body_at: u32,
     fault: Option<Arc<Fault>>,
+    /// Made when first asked for, and shared by all clones.
+    #[cfg(feature = "gzip")]
+    packed: Arc<std::sync::OnceLock<crate::Packed>>,
 }
 
 /// What an event's body is.
@@ -56,7 +59,7 @@ impl Event {
         debug_assert!(body_at <= FRAMING_LEN, "the head of an event has a bounded length");
         #[expect(clippy::cast_possible_truncation, reason = "at most FRAMING_LEN")]
         let body_at = body_at as u32;
-        Self { revision, kind, frame: frame.into(), body_at, fault: None }
+        Self::framed(revision, kind, frame.into(), body_at)
     }
 
     /// A fault, at the state that holds meanwhile.
@@ -77,7 +80,19 @@ impl Event {
         let frame = format!("{head}{body}\n\n").into();
         #[expect(clippy::cast_possible_truncation, reason = "a name and two constants")]
         let body_at = head.len() as u32;
-        Self { revision, kind, frame, body_at, fault: None }
+        Self::framed(revision, kind, frame, body_at)
+    }
+
+    fn framed(revision: Revision, kind: EventKind, frame: Bytes, body_at: u32) -> Self {
+        Self {
+            revision,
+            kind,
+            frame,
+            body_at,
+            fault: None,
+            #[cfg(feature = "gzip")]
+            packed: Arc::default(),
+        }
     }
 
     /// The revision that holds after this event.
@@ -90,6 +105,11 @@ impl Event {
         self.kind
     }
 
+    /// Whether it is a change, whose revision is the event's id.
+    pub const fn has_id(&self) -> bool {
+        matches!(self.kind, EventKind::Data | EventKind::Patch)
+    }
+
     /// What is wrong, if this is an error. Whoever sends it writes it anew with
     /// [`Fault::json`], since the hub knows neither the time of day nor the subscriber's session.
     pub fn fault(&self) -> Option<&Fault> {
@@ -99,6 +119,12 @@ impl Event {
     /// The whole Server-Sent Event: `id`, `event` and `data` lines and the empty line that ends it.
     pub const fn sse(&self) -> &Bytes {
         &self.frame
+    }
+
+    /// The whole Server-Sent Event, packed: once, by whoever asks first, for all subscribers.
+    #[cfg(feature = "gzip")]
+    pub fn packed(&self) -> &crate::Packed {
+        self.packed.get_or_init(|| crate::Packed::new(&self.frame))
     }
 
     /// The JSON alone: compact, on one line.

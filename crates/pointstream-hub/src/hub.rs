@@ -11,8 +11,8 @@ use crate::demand::Demand;
 use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::{
-    Edit, Epoch, Error, EventKind, Fault, Limits, Mode, Payload, Publication, Revision, Stats,
-    Subscribe, Subscription, Topic, TopicId, TopicKind, TopicOptions,
+    Allowance, Edit, Epoch, Error, EventKind, Fault, Limits, Mode, Payload, Publication, Revision,
+    Stats, Subscribe, Subscription, Topic, TopicId, TopicKind, TopicOptions,
 };
 
 mod time;
@@ -98,6 +98,8 @@ pub struct TopicInfo {
     pub ring_bytes: usize,
     /// The views of it that are kept, besides the whole.
     pub views: usize,
+    /// How many publications more it takes at present; any number if there is none.
+    pub allowance: Option<Allowance>,
     /// What is wrong with it.
     pub fault: Option<Fault>,
     /// What happened on it.
@@ -390,6 +392,7 @@ impl Shared {
             document_bytes: state.topic.document_bytes(),
             ring_bytes: state.topic.ring_bytes(),
             views: state.topic.views(),
+            allowance: state.topic.allowance(),
             fault: state.topic.fault().cloned(),
             stats: state.topic.stats(),
         }

@@ -45,6 +45,8 @@
 //! second, numbers only when they have moved. Subscribers with equal wishes share one view, its
 //! document and its bytes. Revisions of one view mean nothing to another.
 //!
+//! A [`Group`] follows several topics as one stream.
+//!
 //! An [`Event`] of kind [`EventKind::Error`] is a [`Fault`] and no change: whoever sends it writes
 //! its body with [`Fault::json`].
 //!
@@ -61,6 +63,7 @@ mod edit;
 mod error;
 mod event;
 mod fault;
+mod group;
 mod hub;
 mod idempotency;
 mod item_path;
@@ -68,7 +71,10 @@ mod items;
 mod json;
 mod limits;
 mod options;
+#[cfg(feature = "gzip")]
+mod packed;
 mod publication;
+mod rate;
 mod revision;
 mod ring;
 mod slots;
@@ -86,11 +92,15 @@ pub use edit::Edit;
 pub use error::{Ended, Error};
 pub use event::{Event, EventKind};
 pub use fault::{ErrorCode, Fault};
+pub use group::{Group, GroupEvent, GroupHandle, Position};
 pub use hub::{Hub, Published, Snapshot, TopicInfo};
 pub use item_path::{ItemIdPath, ItemIdPathError};
 pub use limits::Limits;
 pub use options::{ItemOptions, Mode, TopicKind, TopicOptions, UpdateMode};
+#[cfg(feature = "gzip")]
+pub use packed::Packed;
 pub use publication::{Payload, Publication};
+pub use rate::Allowance;
 pub use revision::{Epoch, Revision, RevisionError};
 pub use stats::Stats;
 pub use subscribe::Subscribe;

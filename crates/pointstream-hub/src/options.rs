@@ -33,6 +33,8 @@ pub struct TopicOptions {
     pub ttl: Option<Duration>,
     /// Whether a publication is taken while there is no subscriber. On by default.
     pub force_publishing: bool,
+    /// How many publications it takes in a minute; any number by default. For a hub with a clock.
+    pub per_minute_max: Option<u32>,
     /// The only mode in which the topic is sent; both by default.
     pub only_mode: Option<Mode>,
     /// How many bytes longer than a replacement a patch of a small document may be. So its patch
@@ -68,6 +70,7 @@ impl TopicOptions {
             open: false,
             ttl: None,
             force_publishing: true,
+            per_minute_max: None,
             only_mode: None,
             slack_bytes: 256,
         }

@@ -9,6 +9,7 @@ use self::feed::{Feed, Next};
 use self::view::{View, Writing, Written};
 use crate::idempotency::{Idempotency, digest};
 use crate::json::Style;
+use crate::rate::{Allowance, Rate};
 use crate::{
     Edit, Epoch, Error, Event, EventKind, Fault, Limits, Mode, Payload, Publication, Published,
     Revision, Stats, Subscribe, TopicKind, TopicOptions, ViewSpec,
@@ -41,6 +42,7 @@ pub struct Topic {
     /// How many follow any of them.
     readers: usize,
     keys: Idempotency,
+    rate: Option<Rate>,
     fault: Option<Arc<Fault>>,
     /// Counts the faults told, so that each reader is told once of each.
     faults: u32,
@@ -107,6 +109,7 @@ impl Topic {
             views: Vec::new(),
             readers: 0,
             keys: Idempotency::new(limits.idempotency_keys_max),
+            rate: options.per_minute_max.map(Rate::new),
             fault: None,
             faults: 0,
             expires: None,
@@ -233,6 +236,11 @@ impl Topic {
     /// What happened so far.
     pub const fn stats(&self) -> Stats {
         self.stats
+    }
+
+    /// How many publications more it takes at present; any number if there is none.
+    pub fn allowance(&self) -> Option<Allowance> {
+        self.rate.as_ref().map(|rate| rate.allowance(self.now))
     }
 
     /// What is wrong with the topic at present.

@@ -13,6 +13,8 @@
 //! - [`mux::Mux`] serves many sinks of a resource from as few streams as the device can bear.
 //! - Feature `tokio`: `io::Connection` is a session on a socket; `server::Server` serves devices. With
 //!   `tls` and `ws` they speak TLS and WebSocket too.
+//! - Feature `http`: the devices of a server over HTTP. Feature `driver`: the connector driver of kind
+//!   `iotmp`.
 //! - Features `serde` and `json`: values from and to types of serde, and JSON.
 //!
 //! `docs/wire/iotmp.md` describes the protocol as it is implemented here.
@@ -23,7 +25,13 @@ extern crate alloc;
 #[cfg(any(test, feature = "tokio"))]
 extern crate std;
 
+#[cfg(feature = "driver")]
+mod address;
+#[cfg(feature = "driver")]
+mod config;
 mod dialect;
+#[cfg(feature = "driver")]
+mod driver;
 mod encode;
 mod error;
 pub mod frame;
@@ -46,7 +54,13 @@ mod tree;
 mod value;
 pub mod varint;
 
+#[cfg(feature = "driver")]
+pub use address::{Address, AddressError};
+#[cfg(feature = "driver")]
+pub use config::Config;
 pub use dialect::Dialect;
+#[cfg(feature = "driver")]
+pub use driver::{Iotmp, register};
 pub use encode::{ArrayEncoder, Encode, Encoder, MapEncoder};
 pub use error::{DecodeError, EncodeError, Malformed};
 pub use message::{Draft, Message, MessageType, Resource};

@@ -2,7 +2,11 @@
 
 mod auth;
 mod device;
+#[cfg(feature = "http")]
+mod endpoints;
 mod event;
+#[cfg(feature = "http")]
+pub mod http;
 mod jobs;
 mod serve;
 mod services;
@@ -25,10 +29,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use auth::{Accounts, AccountsError, Authenticator};
+#[cfg(feature = "driver")]
+pub(crate) use device::kinds;
 pub use device::{CallError, Device};
+#[cfg(feature = "http")]
+pub use endpoints::{Endpoints, EndpointsError, HttpEndpoint};
 pub use event::{DeviceId, Event};
 pub use services::{ServiceError, Services};
-pub use values::{Update, Values};
+pub use values::{Sample, Update, Values};
 
 use crate::server::serve::{Entrance, Served};
 use crate::server::shared::Shared;
@@ -251,6 +259,11 @@ impl Devices {
     /// A device that is connected, or that somebody reads values of.
     pub fn find(&self, id: &DeviceId) -> Option<Device> {
         self.shared.find(id)
+    }
+
+    #[cfg(feature = "driver")]
+    pub(crate) fn pin(&self, id: &DeviceId) -> shared::Pinned {
+        self.shared.pin(id)
     }
 
     /// All of them, in no order.

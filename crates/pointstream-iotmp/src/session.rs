@@ -310,6 +310,24 @@ impl Session {
         }
     }
 
+    /// Sends a value on an open stream, with something about it in the parameters, which the dialects
+    /// before IOTMP-2 have no room for.
+    pub fn send_with(
+        &mut self,
+        stream: Stream,
+        value: &dyn Encode,
+        parameters: &dyn Encode,
+    ) -> Result<(), RequestError> {
+        if self.dialect != Dialect::Iotmp2 {
+            return self.send(stream, value);
+        }
+        if self.streams.get(&stream) != Some(&StreamState::Open) {
+            return Err(RequestError::Unknown);
+        }
+        let draft = Draft::new(MessageType::StreamData).with_stream_id(stream.id);
+        self.put_open(&draft.with_payload(value).with_parameters(parameters))
+    }
+
     /// Answers a request of the peer: it was done. For a stream, it is open from here on.
     pub fn ok(&mut self, reply: Reply, payload: Option<&dyn Encode>) -> Result<(), RequestError> {
         let draft = Draft { payload, ..Draft::new(MessageType::Ok) };
@@ -374,6 +392,11 @@ impl Session {
         out.append(&mut self.transmit);
         self.transmit.shrink_to(TRANSMIT_CAPACITY);
         any
+    }
+
+    /// How many bytes wait for [`Self::poll_transmit`].
+    pub const fn queued(&self) -> usize {
+        self.transmit.len()
     }
 
     /// What happened next.

@@ -5,6 +5,7 @@ mod failure;
 mod learn;
 mod link;
 mod read;
+mod trace;
 mod wire;
 mod write;
 
@@ -38,7 +39,7 @@ use crate::session::Answer;
 /// Connectors of one registry with the same target share one line or connection.
 pub fn register(registry: &mut Registry) {
     let buses = Buses::default();
-    registry.register("modbus", move |config: Config, _: &Context| {
+    registry.register("modbus", move |config: Config, context: &Context| {
         if cfg!(not(feature = "serial")) && matches!(config.target, Target::Rtu(_)) {
             let text = "this build has no serial ports: it lacks the feature `serial`";
             return Err(Fault::permanent(text));
@@ -49,7 +50,8 @@ pub fn register(registry: &mut Registry) {
             let path = path.map(|path| format!("{path}: ")).unwrap_or_default();
             Fault::permanent(format_args!("{path}{error}"))
         })?;
-        Ok(Modbus::on_bus(config, bus, map))
+        let trace = trace::of(context, config.target.framing());
+        Ok(Modbus::on_bus(config, bus, map).with_trace(trace))
     });
 }
 

@@ -144,22 +144,39 @@ pub struct Availability {
 /// Why a configuration that was read cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub(crate) enum ConfigError {
+pub enum ConfigError {
     /// A file cannot be read.
     #[error("{}: {error}", path.display())]
-    File { path: PathBuf, error: io::Error },
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The certificates or the key are none.
     #[error("{0}")]
     Tls(#[from] TlsError),
+    /// A certificate needs its key.
     #[error("cert_file and key_file go together")]
     Identity,
+    /// There are two passwords.
     #[error("password and password_file exclude each other")]
     Password,
+    /// A password without a user.
     #[error("MQTT 3.1.1 has no password without a username")]
     Username,
+    /// A session that lasts has no name.
     #[error("a session that lasts needs a client_id")]
     ClientId,
+    /// A topic is none.
     #[error("{what}: {error}")]
-    Topic { what: &'static str, error: crate::topic::TopicError },
+    Topic {
+        /// Whose topic.
+        what: &'static str,
+        /// Why.
+        error: crate::topic::TopicError,
+    },
+    /// There is something for TLS without TLS.
     #[error("ca_file, cert_file, key_file, server_name and alpn are for mqtts and wss")]
     Plain,
 }
@@ -217,7 +234,11 @@ impl Config {
     }
 
     /// The broker, with its files read; `fallback` names the session where the configuration does not.
-    pub(crate) fn broker(&self, fallback: &str) -> Result<Broker, ConfigError> {
+    ///
+    /// # Errors
+    ///
+    /// What contradicts itself, or is wrong with a file.
+    pub fn broker(&self, fallback: &str) -> Result<Broker, ConfigError> {
         let clean = self.clean_session.unwrap_or_else(|| self.client_id.is_none());
         if !clean && self.client_id.is_none() {
             return Err(ConfigError::ClientId);

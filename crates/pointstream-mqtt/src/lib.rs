@@ -31,7 +31,7 @@ pub mod topic;
 #[cfg(feature = "driver")]
 pub use address::{AddressError, Confirm, Sink, Source};
 #[cfg(feature = "driver")]
-pub use config::{Availability, Config, Files, Password, WillConfig};
+pub use config::{Availability, Config, ConfigError, Files, Password, WillConfig};
 #[cfg(feature = "driver")]
 pub use driver::{
     MetricAddress, MetricAddressError, Mqtt, Sparkplug, SparkplugConfig, metric_of_point,

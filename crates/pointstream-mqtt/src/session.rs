@@ -41,8 +41,8 @@ use subscriptions::Subscriptions;
 ///   nothing is lost; the broker may have passed it on before.
 /// - A message from the broker is acknowledged when its event is taken. A message that the broker
 ///   sends again after a connection was lost is recognised and acknowledged, but not told twice: of
-///   QoS 2 by the standard, of QoS 1 where packet id and content are those of one of the last
-///   [`RECENT_MAX`](Self::RECENT_MAX).
+///   QoS 2 by the standard, and of either where it is marked as a duplicate and its packet id and
+///   content are those of one of the last [`RECENT_MAX`](Self::RECENT_MAX).
 ///
 /// Take all events after each call: their number is bounded by the bytes of the call.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ enum State {
 }
 
 impl Session {
-    /// How many of the last messages of QoS 1 are remembered, to recognise those that come again.
+    /// How many of the last messages of QoS 1 and 2 are remembered, to recognise those that come again.
     pub const RECENT_MAX: usize = 1024;
 
     /// How many acknowledgements may wait to be sent before no more input is wanted.

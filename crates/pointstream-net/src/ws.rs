@@ -17,7 +17,7 @@ mod url;
 
 pub(crate) use bytes::Bytes;
 
-pub use accept::{AcceptError, WsAccept, accept_ws};
+pub use accept::{AcceptError, WsAccept, accept_key, accept_ws};
 pub use dial::{DialOptions, dial_ws};
 pub use frames::{Event, Frames, Kind, Message, Side, WsError};
 pub use socket::WebSocket;

@@ -176,7 +176,11 @@ impl Differ {
         let bottom = self.frames.len() - 1;
         let path_len = self.frames[bottom].path_len;
         let mut found = Found::Operations;
+        let spent_max = self.frames[bottom].limit.saturating_mul(SPENT_FACTOR) + SPENT_MIN;
         while self.frames.len() > bottom {
+            if self.writer.written_since(start) > spent_max {
+                self.abandon(bottom);
+            }
             let Some(frame) = self.frames.last_mut() else { break };
             self.writer.truncate_path(frame.path_len);
             let ahead = match frame.trial {
@@ -210,6 +214,18 @@ impl Differ {
             return Found::Equal;
         }
         found
+    }
+
+    /// Leaves all frames but one, which is not worth its operations.
+    fn abandon(&mut self, bottom: usize) {
+        while self.frames.len() > bottom + 1 {
+            if let Some(Frame { trial: Trial::Positional, .. }) = self.frames.last() {
+                self.trials -= 1;
+                self.cuts.pop();
+            }
+            self.leave();
+        }
+        self.frames[bottom].limit = 0;
     }
 
     /// Takes back what a frame wrote. Says whether there is another script for it, which is complete.
@@ -355,5 +371,10 @@ impl Differ {
     }
 }
 
+/// What is written before it is taken back from the inside outwards may take some multiple of what a
+/// replacement of all takes, and this much in any case. Under pointers that are longer than values it
+/// would take more; then all is replaced.
+pub(crate) const SPENT_FACTOR: usize = 8;
+pub(crate) const SPENT_MIN: usize = 1 << 16;
 /// A script this short is not tried to be made shorter.
 const TRIAL_MIN: usize = 64;

@@ -238,10 +238,12 @@ pub enum Change {
     /// The value is the same.
     Nothing,
     /// These operations lead to the new document, and their patch is shorter than the one that
-    /// replaces the whole.
+    /// replaces the whole, save where [`Options::tests`] adds what was there, [`Options::merge`] finds a
+    /// shorter merge patch, or [`Options::slack`] allows more.
     Script(Script),
     /// The whole document is replaced by its new text: no patch would be shorter than
-    /// `[{"op":"replace","path":"","value":…}]`.
+    /// `[{"op":"replace","path":"","value":…}]`, or keys are so much longer than values that looking for
+    /// it would take many times the document.
     Replacement,
 }
 

@@ -115,6 +115,6 @@ pub use pointer::{Pointer, PointerError, PointerErrorKind, escape_token};
 pub use rows::{RowError, RowKey, Rows};
 pub use script::{Operation, OperationKind, Script};
 #[cfg(feature = "json-patch")]
-pub use values::apply_json_patch;
+pub use values::{apply_json_patch, diff_json_patch};
 #[cfg(feature = "serde_json")]
 pub use values::{apply_value, diff_values, merge_value};

@@ -1,7 +1,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::string::{decode, encode};
+use crate::pointer::array_index;
+use crate::string::encode;
 use crate::tape::{Kind, View};
 use crate::{Limits, Pointer, PointerError};
 
@@ -66,7 +67,8 @@ impl Options {
     /// Says by which value the elements of some arrays are told apart: `elements` is the pointer of the
     /// elements, with `*` for any token (`/items/*`), `id` the pointer to the value within one (`/id`).
     ///
-    /// Without it the first scalar member is taken that no two elements share.
+    /// Without it the first scalar member is taken that no two elements share, and so it is in arrays
+    /// whose pointer is longer than 4,096 bytes.
     pub fn key(&mut self, elements: &str, id: &str) -> Result<&mut Self, PointerError> {
         let array = Pointer::parse(elements)?;
         let id = Pointer::parse(id)?;
@@ -85,6 +87,9 @@ impl Options {
 
     /// The pointer to what identifies the elements of the array at a path, if it was said.
     pub(crate) fn key_of(&self, path: &str) -> Option<&[String]> {
+        if path.len() > KEYED_PATH_BYTES_MAX {
+            return None;
+        }
         let matches = |pattern: &str| {
             let mut tokens = path.split('/');
             pattern.split('/').all(|part| tokens.next().is_some_and(|it| part == "*" || part == it))
@@ -102,15 +107,16 @@ impl Options {
     }
 }
 
+/// Longer pointers are matched with no pattern, since each array's would be gone through.
+const KEYED_PATH_BYTES_MAX: usize = 4096;
+
 /// The text of the value that identifies an element.
 pub(crate) fn identity<'a>(view: View<'a>, element: u32, id: &[String]) -> Option<&'a str> {
     let mut node = element;
     for token in id {
         node = match view.kind(node) {
-            Kind::Object => view
-                .children(node)
-                .find(|&member| view.key(member) == token || decode(view.key(member)) == **token)?,
-            Kind::Array => view.children(node).nth(token.parse().ok()?)?,
+            Kind::Object => view.children(node).find(|&member| view.key_is(member, token))?,
+            Kind::Array => view.children(node).nth(array_index(token).ok()?)?,
             _ => return None,
         };
     }

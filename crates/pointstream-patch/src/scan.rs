@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use self::tail::{Rest, TailReader};
 use crate::Options;
 use crate::bytes::common_prefix;
-use crate::diff::{Differ, Found, Tail};
+use crate::diff::{Differ, Found, SPENT_FACTOR, SPENT_MIN, Tail};
 use crate::lexer::Lexer;
 use crate::number;
 use crate::script::{Mark, OperationKind};
@@ -124,7 +124,11 @@ impl<'a> Scan<'a> {
     fn run(&mut self) -> Result<Found, Stop> {
         let old = self.old.text().as_bytes();
         let start = self.scanner.differ.writer.mark();
+        let spent_max = self.new.len().saturating_mul(SPENT_FACTOR) + SPENT_MIN;
         loop {
+            if self.scanner.differ.writer.written_since(start) > spent_max {
+                return Err(Stop);
+            }
             let run = common_prefix(&old[self.i..], &self.new[self.j..]);
             self.i += run;
             self.j += run;
@@ -230,6 +234,11 @@ impl<'a> Scan<'a> {
         if !alike(old, node, text, self.i - old.start(node)) {
             if self.identifies(node, parent) {
                 return self.align(old.parent(parent), parent);
+            }
+            if self.options.has_keys()
+                && let Some((array, element)) = self.keyed(node)
+            {
+                return self.align(array, element);
             }
             let mark = self.scanner.differ.writer.mark();
             self.write(node, text);
@@ -490,6 +499,24 @@ impl<'a> Scan<'a> {
         }
         let mut first = old.children(object);
         first.find(|&at| !old.kind(at).is_container()) == Some(member) || is_name(old.key(member))
+    }
+
+    /// The element that a value identifies by a configured key, and its array. The containers that the
+    /// value is in are open.
+    #[cold]
+    fn keyed(&self, value: u32) -> Option<(u32, u32)> {
+        let (old, Scanner { differ, frames, .. }) = (self.old, &*self.scanner);
+        (1..frames.len()).rev().find_map(|at| {
+            let (array, inside) = (&frames[at - 1], &frames[at..]);
+            if array.kind != Kind::Array || array.aligned {
+                return None;
+            }
+            let id = self.options.key_of(&differ.writer.path()[..array.path_len])?;
+            let nodes = inside.iter().skip(1).map(|frame| frame.node).chain([value]);
+            let names = id.len() == inside.len()
+                && nodes.zip(id).all(|(node, token)| old.is_at(node, token));
+            names.then_some((array.node, inside[0].node))
+        })
     }
 
     /// Reads the rest of a container from `first` on, whose text begins at `from` in the old text and

@@ -273,7 +273,14 @@ impl ScriptWriter {
     }
 
     /// Writes a move, or a copy, from an index of the array at the current path to another one.
-    pub(crate) fn write_shift(&mut self, kind: OperationKind, from: u32, to: u32, value: &str) {
+    pub(crate) fn write_shift(
+        &mut self,
+        kind: OperationKind,
+        (from, to): (u32, u32),
+        value: View<'_>,
+        node: u32,
+    ) {
+        let (spaced, value) = (value.is_spaced(), value.raw(node));
         let (path, moved) = (self.path.len(), self.script.moved.len());
         if moved + value.len() > u32::MAX as usize {
             self.overflown = true;
@@ -285,9 +292,13 @@ impl ScriptWriter {
         if !self.overflown {
             self.script.text.push_str("\"}");
             self.close();
-            self.script.moved.push_str(value);
+            if spaced {
+                push_compact(value, &mut self.script.moved);
+            } else {
+                self.script.moved.push_str(value);
+            }
             if let Some(op) = self.script.ops.last_mut() {
-                op.moved = (moved as u32, (moved + value.len()) as u32);
+                op.moved = (moved as u32, self.script.moved.len() as u32);
             }
         }
     }

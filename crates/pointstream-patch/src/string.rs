@@ -22,8 +22,25 @@ pub(crate) fn decode(raw: &str) -> Cow<'_, str> {
 }
 
 /// Whether two valid JSON strings mean the same, given what stands between their quotes.
+///
+/// Costs no more than reading the shorter one some times, so that a long key is not read whenever a short
+/// one is looked for.
 pub(crate) fn same(a: &str, b: &str) -> bool {
-    a == b || (a.contains('\\') || b.contains('\\')) && decode(a) == decode(b)
+    a == b
+        || a.len() <= b.len().saturating_mul(ESCAPE_LEN_MAX)
+            && b.len() <= a.len().saturating_mul(ESCAPE_LEN_MAX)
+            && (a.contains('\\') || b.contains('\\'))
+            && decode(a) == decode(b)
+}
+
+/// Whether a valid JSON string, given what stands between its quotes, means this text; at the cost of the
+/// shorter one likewise.
+pub(crate) fn means(raw: &str, text: &str) -> bool {
+    raw == text
+        || raw.len() > text.len()
+            && raw.len() <= text.len().saturating_mul(ESCAPE_LEN_MAX)
+            && raw.contains('\\')
+            && decode(raw) == text
 }
 
 /// Appends `text` as it stands between the quotes of a JSON string.
@@ -99,6 +116,9 @@ fn hex(digits: Option<&[u8]>) -> u32 {
         .fold(0, |unit, &byte| unit << 4 | char::from(byte).to_digit(16).unwrap_or(0))
 }
 
+/// No escape is longer for each byte of what it means.
+const ESCAPE_LEN_MAX: usize = r"\u0061".len();
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +129,12 @@ mod tests {
         assert_eq!(decode(r"\u00e9\ud83d\ude00x"), "é😀x");
         assert!(same(r"\u0061", "a"));
         assert!(!same(r"\u0061", "b"));
+        for (raw, text) in [(r"\u0061", "a"), ("", ""), ("a", "a"), (r"\ud83d\ude00", "😀")] {
+            assert!(means(raw, text) && same(raw, text) && same(text, raw), "{raw}");
+        }
+        for (raw, text) in [("a", "b"), ("", "a"), ("a", ""), (r"\u0061\u0061", "a")] {
+            assert!(!means(raw, text) && !same(raw, text) && !same(text, raw), "{raw}");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@ mod splice;
 
 use alloc::vec::Vec;
 
-use crate::string::decode;
+use crate::pointer::array_index;
+use crate::string::means;
 use crate::{Limits, ParseError, ParseErrorKind};
 
 pub(crate) use self::builder::{Builder, Place};
@@ -308,8 +309,15 @@ impl<'a> View<'a> {
 
     /// Whether the key of a member means this.
     pub(crate) fn key_is(self, member: u32, key: &str) -> bool {
-        let raw = self.key(member);
-        raw == key || raw.contains('\\') && decode(raw) == key
+        means(self.key(member), key)
+    }
+
+    /// Whether a child stands where this token leads.
+    pub(crate) fn is_at(self, child: u32, token: &str) -> bool {
+        match self.kind(self.parent(child)) {
+            Kind::Object => self.key_is(child, token),
+            _ => array_index(token) == Ok(self.index(child) as usize),
+        }
     }
 
     pub(crate) fn parent(self, node: u32) -> u32 {

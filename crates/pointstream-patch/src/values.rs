@@ -2,15 +2,13 @@
 
 mod write;
 
-#[cfg(feature = "json-patch")]
 use alloc::string::String;
-use alloc::string::ToString;
 
 use serde_json::Value;
 
 use crate::document::{Change, compare};
 use crate::error::ValueError;
-use crate::{Limits, Options, apply, merge_apply};
+use crate::{Limits, Options, PatchError, apply, merge_apply};
 
 /// What leads from one value to another.
 ///
@@ -30,16 +28,20 @@ pub fn diff_values(old: &Value, new: &Value, options: &Options) -> Result<Change
 
 /// Applies a JSON Patch (RFC 6902) to a value, all operations or none.
 pub fn apply_value(document: &mut Value, patch: &[u8], limits: &Limits) -> Result<(), ValueError> {
-    let text = apply(document.to_string().as_bytes(), patch, limits)?;
+    let text = apply(text_of(document, limits)?.as_bytes(), patch, limits)?;
     *document = read(&text)?;
     Ok(())
 }
 
 /// Applies a merge patch (RFC 7396) to a value.
 pub fn merge_value(document: &mut Value, patch: &[u8], limits: &Limits) -> Result<(), ValueError> {
-    let text = merge_apply(document.to_string().as_bytes(), patch, limits)?;
+    let text = merge_apply(text_of(document, limits)?.as_bytes(), patch, limits)?;
     *document = read(&text)?;
     Ok(())
+}
+
+fn text_of(value: &Value, limits: &Limits) -> Result<String, PatchError> {
+    write::write(value, (0, 0), limits).map(|(text, _)| text).map_err(PatchError::Document)
 }
 
 fn read(text: &str) -> Result<Value, ValueError> {
@@ -65,4 +67,22 @@ pub fn apply_json_patch(
 ) -> Result<String, ValueError> {
     let patch = serde_json::to_string(patch).map_err(ValueError::Value)?;
     Ok(apply(document, patch.as_bytes(), limits)?)
+}
+
+/// The patch of crate json-patch that leads from one value to another: empty if they are equal.
+#[cfg(feature = "json-patch")]
+pub fn diff_json_patch(
+    old: &Value,
+    new: &Value,
+    options: &Options,
+) -> Result<json_patch::Patch, ValueError> {
+    match diff_values(old, new, options)? {
+        Change::Nothing => Ok(json_patch::Patch::default()),
+        Change::Script(script) => script.to_json_patch(),
+        Change::Replacement => {
+            let text = text_of(new, &options.limits)?;
+            let patch = alloc::format!(r#"[{{"op":"replace","path":"","value":{text}}}]"#);
+            serde_json::from_str(&patch).map_err(ValueError::Value)
+        }
+    }
 }

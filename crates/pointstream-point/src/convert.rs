@@ -55,7 +55,7 @@ use step::Step;
 /// an argument; quoted text behind `?:` is text whatever it says; an argument of nothing at all is
 /// refused, `''` being the empty text; a `/` before `°` belongs to a unit's name (`psi/°F`); a shift is by 0 to 63 bits; the
 /// text to replace is not empty and the first range of `reset` not either; a number between two
-/// codes of an enum has no name; the thermistors 3.3k and 47k are unknown; and the canonical texts of `as` and `strReplace` name their
+/// codes of an enum has no name; and the canonical texts of `as` and `strReplace` name their
 /// arguments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Convert(Box<[Step]>);

@@ -6,7 +6,7 @@ use core::time::Duration;
 use jiff::Timestamp;
 use pointstream_time::Instant;
 
-use crate::{Fault, Status, Value};
+use crate::{Fault, FaultKind, Status, Value};
 
 /// What a point shows of its current value.
 #[derive(Clone, Debug, PartialEq)]
@@ -203,6 +203,18 @@ impl CurState {
         self.own
     }
 
+    /// Why there is no value, if the last reading says so, whatever stands above the point.
+    pub fn fault(&self) -> Option<Fault> {
+        let err = self.rare.as_ref()?.err.as_ref()?;
+        let kind = match self.own {
+            Status::Down => FaultKind::Down,
+            Status::Disabled => FaultKind::Disabled,
+            Status::Fault => FaultKind::Fault,
+            remote => FaultKind::Remote(remote),
+        };
+        Some(Fault::new(kind, err))
+    }
+
     /// When the last reading arrived, good or not.
     pub fn updated(&self) -> Option<Instant> {
         self.updated.instant()
@@ -278,6 +290,8 @@ mod tests {
         state.on_fault(at(3), &Fault::permanent("Illegal Data Address"));
         state.on_stale();
         assert_eq!(state.own(), Status::Fault);
+        let fault = state.fault().unwrap();
+        assert_eq!((fault.status(), &**fault.message()), (Status::Fault, "Illegal Data Address"));
         state.show(None, wall(3));
         assert_eq!(state.cur().val, Value::Null);
         assert_eq!(state.cur().err.as_deref(), Some("Illegal Data Address"));

@@ -15,18 +15,21 @@
 extern crate alloc;
 
 mod address;
+mod collect;
 mod convert;
 mod cur;
 pub mod duration;
 mod facet;
 mod fault;
 mod his;
+mod history;
 mod id;
 mod kind;
 mod learn;
 mod now;
 mod pipeline;
 mod priority;
+mod rollup;
 mod spec;
 mod status;
 mod tags;
@@ -37,6 +40,7 @@ mod value;
 mod write;
 
 pub use address::Address;
+pub use collect::{Collect, CollectState, Cov};
 pub use convert::{
     Convert, ConvertCache, ConvertContext, ConvertError, ConvertFault, EnumDef, EnumDefs,
     EnumError, Expected,
@@ -45,6 +49,7 @@ pub use cur::{Cur, CurState, Sample, Times};
 pub use facet::{Facet, FacetFaults, TagCheck};
 pub use fault::{Fault, FaultKind};
 pub use his::{His, HisState};
+pub use history::{HisError, HisItem, HisRules, Span};
 pub use id::{Id, IdError, PointKey};
 pub use kind::{Kind, UnknownKind};
 pub use learn::{LearnPath, LearnPathError, LearnRow, Learned};
@@ -53,6 +58,7 @@ pub use pipeline::Pipeline;
 pub use priority::{
     Effective, Level, LevelError, LevelWrite, PriorityArray, PriorityError, PriorityRow, Written,
 };
+pub use rollup::{Bucket, Interval, Rollup};
 pub use spec::{More, PointMore, PointSpec, RangeError};
 pub use status::{Status, UnknownStatus};
 pub use tags::{Tag, Tags};

@@ -180,6 +180,29 @@ impl PriorityArray {
         Some(written)
     }
 
+    /// Releases the levels whose values do not pass, as after a change of the point. Gives them.
+    pub fn release_unless(&mut self, fits: impl Fn(&Value) -> bool) -> Vec<Level> {
+        let mut released = Vec::new();
+        for slot in &mut self.slots {
+            if slot.val != Value::Null && !fits(&slot.val) {
+                slot.val = Value::Null;
+                released.push(slot.level);
+            }
+        }
+        self.expires.take_if(|_| released.contains(&Level::MANUAL));
+        self.settle();
+        released
+    }
+
+    /// What stands at the levels that are kept across restarts.
+    pub fn persistent(&self) -> impl Iterator<Item = (Level, Value)> {
+        let kept = |slot: &&Slot| {
+            let set = slot.val != Value::Null && !self.is_timed(slot.level);
+            set && slot.level.is_persistent()
+        };
+        self.slots.iter().filter(kept).map(|slot| (slot.level, slot.val.clone()))
+    }
+
     /// When to call [`handle_timeout`](Self::handle_timeout).
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.expires

@@ -131,12 +131,30 @@ impl Arrays {
         self.timers.next()
     }
 
-    /// Forgets the array of a point that is no more.
-    pub fn forget(&mut self, id: &str) {
-        if let Some(at) = self.by_id.remove(id) {
-            self.arrays.remove(&at);
-            self.timers.clear(at);
+    /// Forgets the array of a point that is no more. Gives what stood at the levels that are kept
+    /// across restarts.
+    pub fn forget(&mut self, id: &str) -> Vec<(Level, Value)> {
+        let Some(at) = self.by_id.remove(id) else { return Vec::new() };
+        self.timers.clear(at);
+        let held = self.arrays.remove(&at);
+        held.map(|held| held.array.persistent().collect()).unwrap_or_default()
+    }
+
+    /// Makes the array of a point fit what the point has become: values that it would not take any
+    /// more are released. Gives their levels.
+    pub fn fit(&mut self, spec: &PointSpec) -> Vec<Level> {
+        let Some(&at) = self.by_id.get(&spec.id) else { return Vec::new() };
+        let Some(held) = self.arrays.get_mut(&at) else { return Vec::new() };
+        if (held.kind, held.unit) == (spec.kind, spec.unit) {
+            let fits = |val: &Value| spec.check_write(val.clone()).is_ok();
+            let released = held.array.release_unless(fits);
+            self.rearm(at);
+            return released;
         }
+        let levels = Level::all().filter(|&level| *held.array.get(level) != Value::Null);
+        let released = levels.collect();
+        self.forget(spec.id.as_str());
+        released
     }
 
     /// The ids of all points that have an array.
@@ -253,5 +271,40 @@ mod tests {
         assert_eq!(arrays.get("sp").unwrap().get(Level::DEF), &Value::Null);
         arrays.forget("sp");
         assert_eq!((arrays.effective("sp"), arrays.ids().count()), (Effective::NONE, 0));
+    }
+
+    #[test]
+    fn what_does_not_fit_a_point_that_has_changed_is_released() {
+        let mut arrays = Arrays::new();
+        let mut spec = spec();
+        arrays.write(at(0), &spec, write(17, 18.0)).unwrap();
+        arrays.write(at(0), &spec, write(12, 22.0)).unwrap();
+        let timed = write(8, 29.0).with_duration(Duration::from_secs(60));
+        arrays.write(at(0), &spec, timed).unwrap();
+        assert_eq!(arrays.fit(&spec), []);
+        assert_eq!(arrays.poll_timeout(), Some(at(60)));
+        spec.more.max = Some(25.0);
+        assert_eq!(arrays.fit(&spec), [Level::MANUAL]);
+        assert_eq!(arrays.poll_timeout(), None, "its timer went with it");
+        assert_eq!(arrays.effective("sp").val, Value::Number(22.0, spec.unit));
+        spec.unit = None;
+        assert_eq!(arrays.fit(&spec), [Level::new(12).unwrap(), Level::DEF]);
+        assert_eq!(arrays.effective("sp"), Effective::NONE);
+        assert_eq!(arrays.fit(&spec), [], "there is none any more");
+    }
+
+    #[test]
+    fn a_forgotten_array_gives_what_would_come_back_after_a_restart() {
+        let mut arrays = Arrays::new();
+        let spec = spec();
+        for level in [1, 9, 17] {
+            arrays.write(at(0), &spec, write(level, 20.0)).unwrap();
+        }
+        let timed = write(8, 29.0).with_duration(Duration::from_secs(60));
+        arrays.write(at(0), &spec, timed).unwrap();
+        let val = Value::Number(20.0, spec.unit);
+        let kept = [(Level::EMERGENCY, val.clone()), (Level::DEF, val)];
+        assert_eq!(arrays.forget("sp"), kept);
+        assert_eq!(arrays.forget("sp"), []);
     }
 }

@@ -131,6 +131,11 @@ impl Watches {
         }
     }
 
+    /// Whether this watch is open.
+    pub fn is_open(&self, id: WatchId) -> bool {
+        self.watches.contains_key(&id)
+    }
+
     /// Whether somebody watches this point.
     pub fn is_watched(&self, key: PointKey) -> bool {
         self.watchers.contains_key(&key)

@@ -93,6 +93,9 @@ pub enum StoreError {
     },
 }
 
+/// How much of the file is kept in memory.
+const CACHE_BYTES: usize = 64 << 20;
+
 const META: Table<u32> = Table::new("meta");
 const FORMAT_KEY: &str = "format";
 
@@ -129,7 +132,8 @@ impl Store {
     }
 
     fn try_open(path: &Path) -> Result<Self, Broken> {
-        let database = Database::create(path).map_err(|error| Broken::of(path, error))?;
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path);
+        let database = database.map_err(|error| Broken::of(path, error))?;
         let store = Self { database, path: path.to_owned() };
         let format = store.get(&META, FORMAT_KEY).map_err(Broken::of_store)?;
         match format {
@@ -204,12 +208,20 @@ impl Store {
         Ok(result)
     }
 
+    pub(crate) fn begin_read(&self) -> Result<redb::ReadTransaction, StoreError> {
+        self.database.begin_read().map_err(|error| self.failed(error))
+    }
+
+    pub(crate) fn begin_write(&self) -> Result<redb::WriteTransaction, StoreError> {
+        self.database.begin_write().map_err(|error| self.failed(error))
+    }
+
     /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
+    pub(crate) fn failed(&self, error: impl Into<redb::Error>) -> StoreError {
         StoreError::Storage { path: self.path.clone(), source: Box::new(error.into()) }
     }
 }

@@ -49,6 +49,10 @@ impl Points {
     }
 }
 
+/// What is cancelled.
+const OPERATIONS: [&str; 10] =
+    ["open", "ping", "read", "poll", "write", "learn", "watch", "unwatch", "event", "close"];
+
 /// How many await points an operation may have before its cancellation is given up on.
 const POLLS_MAX: usize = 1_000;
 
@@ -69,7 +73,7 @@ pub async fn driver<D: Driver>(make: impl Fn() -> D, points: &Points) {
     reads_each_point_once(make(), points).await;
     writes_come_back(make(), points).await;
     learn::leads_to_points_that_bind(make(), points).await;
-    for operation in ["open", "ping", "read", "write", "learn", "event"] {
+    for operation in OPERATIONS {
         survives_cancellation(&make, points, operation).await;
     }
     shell::recovers_under_the_shell(make(), points).await;
@@ -164,6 +168,8 @@ async fn survives_cancellation<D: Driver>(make: &impl Fn() -> D, points: &Points
     let applies = match operation {
         "read" => features.poll,
         "write" => features.write && !points.writes.is_empty(),
+        "watch" | "unwatch" => features.watch,
+        "poll" => features.manual.is_some(),
         "learn" => features.learn.is_some(),
         _ => true,
     };
@@ -179,6 +185,10 @@ async fn survives_cancellation<D: Driver>(make: &impl Fn() -> D, points: &Points
             driver.close().await;
             let mut into = Readings::new();
             check(driver.open(&mut into).await, "open after a cancelled operation", polls);
+        }
+        if features.watch {
+            let mut into = Readings::new();
+            check(driver.watch(&points.keys(), &mut into).await, "watch after that", polls);
         }
         if features.poll {
             let values = read_all(&mut driver, points).await;
@@ -215,6 +225,13 @@ async fn cancelled<D: Driver>(
         },
         "learn" => cut(driver.learn(None), polls).await.is_some(),
         "write" => cut(driver.write(&points.writes, &mut into), polls).await.is_some(),
+        "poll" => cut(driver.poll(&mut into), polls).await.is_some(),
+        "watch" => cut(driver.watch(&points.keys(), &mut into), polls).await.is_some(),
+        "unwatch" => {
+            check(driver.watch(&points.keys(), &mut into).await, "watch", polls);
+            cut(driver.unwatch(&points.keys(), &mut into), polls).await.is_some()
+        }
+        "close" => cut(driver.close(), polls).await.is_some(),
         // Nothing may come by itself, so waiting for longer is as good as an end.
         _ => {
             let event = cut(driver.event(&mut into), polls);
@@ -240,7 +257,9 @@ async fn read_all<D: Driver>(driver: &mut D, points: &Points) -> BTreeMap<PointK
         check(driver.read(core::slice::from_ref(request), &mut into).await, "read", at);
         for reading in into.drain() {
             match reading {
-                Reading::Cur(key, Ok(value)) if request.points.contains(&key) => {
+                Reading::Cur(key, Ok(value)) | Reading::Sample(key, value, _)
+                    if request.points.contains(&key) =>
+                {
                     assert!(values.insert(key, value).is_none(), "{key:?} was read twice");
                 }
                 other => panic!("read gave {other:?}"),

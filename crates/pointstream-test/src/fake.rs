@@ -2,8 +2,11 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pointstream_conn::{Binding, Driver, Features, Learn, OpError, Readings, Request, Write};
-use pointstream_point::{Fault, Kind, LearnPath, LearnRow, PointKey, Tags, Value};
+use jiff::Timestamp;
+use pointstream_conn::{
+    Binding, Driver, Features, Learn, OpError, Readings, Request, Samples, Write,
+};
+use pointstream_point::{Fault, Kind, LearnPath, LearnRow, PointKey, Span, Tags, Value};
 use tokio::sync::watch;
 
 /// A device in memory. Clones are the same device.
@@ -27,6 +30,7 @@ struct State {
     calls: BTreeMap<&'static str, u64>,
     session: bool,
     endless: bool,
+    logs: BTreeMap<String, Vec<(Timestamp, Value)>>,
 }
 
 /// How a device behaves.
@@ -55,6 +59,11 @@ impl FakeDevice {
     pub fn set(&self, address: &str, value: Value) {
         self.lock().values.insert(address.to_owned(), Ok(value));
         self.inner.version.send_modify(|version| *version += 1);
+    }
+
+    /// Has the device keep these past values of an address.
+    pub fn keep(&self, address: &str, items: impl IntoIterator<Item = (Timestamp, Value)>) {
+        self.lock().logs.entry(address.to_owned()).or_default().extend(items);
     }
 
     /// Has every place of the device's tree lead to itself and to a place below without an end.
@@ -277,6 +286,25 @@ impl Driver for Fake {
         self.device.operation("unwatch").await?;
         for key in points {
             self.watched.remove(key);
+        }
+        Ok(())
+    }
+
+    async fn history(
+        &mut self,
+        point: PointKey,
+        span: Span,
+        into: &mut Samples,
+    ) -> Result<(), OpError> {
+        self.device.operation("history").await?;
+        let address = self.points.get(&point).and_then(|point| point.his.as_deref());
+        let state = self.device.lock();
+        let Some(log) = address.and_then(|address| state.logs.get(address)) else {
+            let none = "the fake device keeps no such history";
+            return Err(OpError::Refused(Fault::permanent(none)));
+        };
+        for (ts, val) in log.iter().filter(|(ts, _)| span.contains(*ts)) {
+            into.push(*ts, val.clone());
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ pub struct Config {
     pub listen: Option<String>,
     /// Host names, besides the listen address itself, under which browsers may come.
     pub allowed_hosts: Vec<String>,
+    /// Origins of other sites whose pages may use this gateway, as `https://app.example`.
+    pub allowed_origins: Vec<String>,
     /// Where the access token of a listener that is not loopback is kept. By default
     /// `pointstream.token` beside the configuration file.
     pub token_file: Option<PathBuf>,
@@ -45,6 +47,8 @@ pub struct Config {
     /// The file in which is kept what is to last across a restart: the levels 1, 8 and 17 of
     /// writable points. Without one nothing is kept.
     pub store: Option<PathBuf>,
+    /// How long past values are kept in the store.
+    pub history: HistoryConfig,
     /// How long after its start a gateway is in its steady state; until then nothing is written
     /// by itself. Default 10 s.
     pub steady_time: Option<Duration>,
@@ -53,6 +57,8 @@ pub struct Config {
     /// Brokers on which points are told as an edge node of Sparkplug B.
     #[cfg(feature = "mqtt")]
     pub sparkplug: Vec<SparkplugNode>,
+    /// What is published to brokers.
+    pub publish: Vec<PublishConfig>,
     /// Where it was read from.
     source: Option<Arc<Source>>,
 }
@@ -69,6 +75,22 @@ struct Source {
 /// The tag by which a point that stands under several connectors says which of them it prefers: the
 /// kind of one of them.
 pub(crate) const DUP_PREF: &str = "connDupPref";
+
+/// How much of past values is kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct HistoryConfig {
+    /// How many days; for ever if none is given.
+    pub keep_days: Option<u32>,
+    /// How many bytes of items at most, 4 GiB if none is given; the oldest go.
+    pub bytes_max: u64,
+}
+
+impl Default for HistoryConfig {
+    fn default() -> Self {
+        Self { keep_days: None, bytes_max: 4 << 30 }
+    }
+}
 
 /// A connector and its points.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +132,46 @@ pub struct TopicConfig {
     pub filter: Option<String>,
     /// When its points are polled.
     pub watch: WatchMode,
+}
+
+/// What of the gateway is published to a broker.
+///
+/// A topic `T` appears as `PREFIX/T`, retained, `{"revision":…,"document":…}`, and its changes as
+/// `PREFIX/T/patch`, `{"revision":…,"patch":[…]}`, with the same operations that its subscribers get. A
+/// snapshot follows each change within [`snapshot_time`](Self::snapshot_time). A row `R` of a topic of points appears as
+/// `PREFIX/points/R`, retained.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct PublishConfig {
+    /// Its name.
+    pub id: Id,
+    /// The kind of broker: `mqtt`.
+    pub kind: String,
+    /// What stands in front of all names at the broker.
+    pub prefix: String,
+    /// Topics that are published as documents and patches.
+    pub topics: Vec<Id>,
+    /// Topics of points whose rows are published one by one.
+    pub points: Vec<Id>,
+    /// How long after a change a snapshot follows. Default 5 s.
+    pub snapshot_time: Duration,
+    /// The options of the kind: for `mqtt` those of a connector of that kind.
+    pub options: serde_json::Map<String, serde_json::Value>,
+}
+
+impl PublishConfig {
+    /// Nothing yet, to be published under a prefix.
+    pub fn new(id: Id, kind: impl Into<String>, prefix: impl Into<String>) -> Self {
+        Self {
+            id,
+            kind: kind.into(),
+            prefix: prefix.into(),
+            topics: Vec::new(),
+            points: Vec::new(),
+            snapshot_time: Duration::from_secs(5),
+            options: serde_json::Map::new(),
+        }
+    }
 }
 
 /// When the points of a topic are polled.

@@ -14,13 +14,21 @@ use tracing::Instrument;
 
 use crate::config::{Config, ConnectorConfig};
 
+#[cfg(feature = "http")]
+mod details;
+#[cfg(feature = "store")]
+mod history;
 mod keeper;
 mod levels;
+mod notices;
 mod plan;
+mod publish;
 mod row;
 mod shared;
 #[cfg(feature = "mqtt")]
 mod sparkplug;
+#[cfg(feature = "store")]
+mod sync_his;
 mod time;
 mod topics;
 mod watching;
@@ -30,6 +38,8 @@ use shared::Follow;
 
 pub use levels::LevelWritten;
 pub(crate) use shared::{Conn, Shared};
+#[cfg(feature = "store")]
+pub use sync_his::{HisProgress, HisSynced};
 
 /// Connectors, points and topics, joined: what devices say goes into topics, what people write goes
 /// to devices.
@@ -53,6 +63,7 @@ pub struct Gateway {
     /// The edge nodes, each of which ends by itself when it is let go.
     #[cfg(feature = "mqtt")]
     edges: JoinSet<()>,
+    publishing: publish::Publishing,
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
@@ -135,6 +146,14 @@ pub enum ApplyError {
         #[source]
         error: FilterError,
     },
+    /// What is to be published cannot be.
+    #[error("publisher {id}: {error}")]
+    Publish {
+        /// The publisher.
+        id: Id,
+        /// Why.
+        error: String,
+    },
     /// The store cannot be opened.
     #[error("{0}")]
     Store(String),
@@ -170,12 +189,17 @@ impl Gateway {
     pub fn new(registry: Registry) -> Self {
         let mut seed = Seed::new(entropy());
         let clock = Clock::start();
-        let limits = pointstream_hub::Limits::default();
+        let mut limits = pointstream_hub::Limits::default();
+        // One more for the topic of the gateway's own.
+        limits.topics_max += 1;
         let hub = Hub::with_clock(limits, seed.split(), move || clock.now().at);
+        notices::Notices::open(&hub);
         let shared = Arc::new(Shared::new(hub, clock));
         let mut services = JoinSet::new();
         services.spawn(topics::follow_demand(Arc::clone(&shared)));
         services.spawn(time::keep_time(Arc::clone(&shared)));
+        #[cfg(feature = "store")]
+        services.spawn(history::keep_history(Arc::clone(&shared)));
         Self {
             shared,
             registry,
@@ -185,6 +209,7 @@ impl Gateway {
             storing: JoinSet::new(),
             #[cfg(feature = "mqtt")]
             edges: JoinSet::new(),
+            publishing: publish::Publishing::default(),
             clock,
             #[cfg(feature = "store")]
             store: None,
@@ -196,6 +221,20 @@ impl Gateway {
     /// The topics.
     pub fn hub(&self) -> &Hub {
         &self.shared.hub
+    }
+
+    /// This gateway, with histories kept elsewhere than in its store.
+    #[cfg(feature = "store")]
+    #[must_use]
+    pub fn with_history(self, history: Arc<dyn pointstream_store::History>) -> Self {
+        self.shared.lock().his.store = Some(history);
+        self
+    }
+
+    /// Where past values are kept; none without a store. Calls block.
+    #[cfg(feature = "store")]
+    pub fn history(&self) -> Option<Arc<dyn pointstream_store::History>> {
+        self.shared.lock().his.store.clone()
     }
 
     /// What the gateway is.
@@ -221,6 +260,7 @@ impl Gateway {
         // What runs is compared, not what was wanted last: that may have been applied in part.
         let running = self.shared.running();
         let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
+        let publishers = self.publishing.plan(&config.publish)?;
         while let Some(ended) = self.connectors.try_join_next() {
             on_ended(ended);
         }
@@ -260,9 +300,14 @@ impl Gateway {
         }
         self.shared.set_own_points(&config.points)?;
         self.shared.forget_arrays();
+        self.shared.rewatch().await;
+        #[cfg(feature = "store")]
+        self.shared.collect(&config.history).await;
         applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
         #[cfg(feature = "mqtt")]
         sparkplug::apply(&self.shared, &config.sparkplug, &mut self.edges).await?;
+        let seed = self.seed.next_u64();
+        self.publishing.apply(publishers, &self.shared.hub, seed).await;
         self.config = config;
         Ok(applied)
     }
@@ -274,8 +319,11 @@ impl Gateway {
     ///
     /// Whatever makes the configuration impossible.
     pub fn check(&self, config: &Config) -> Result<Vec<(Id, Fault)>, ApplyError> {
-        self.check_limits(config)?;
-        let plan = Plan::new(&self.registry, &BTreeMap::new(), config, &mut Seed::new(0))?;
+        let mut config = config.clone();
+        plan::prefer(&mut config);
+        self.check_limits(&config)?;
+        let plan = Plan::new(&self.registry, &BTreeMap::new(), &config, &mut Seed::new(0))?;
+        publish::Publishing::default().plan(&config.publish)?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {
@@ -307,6 +355,12 @@ impl Gateway {
     /// second however many there are and whatever they do.
     pub async fn shutdown(mut self) {
         self.services.abort_all();
+        self.publishing.end().await;
+        #[cfg(feature = "store")]
+        {
+            let written = self.shared.write_due(jiff::Timestamp::MAX);
+            let _ = tokio::time::timeout(STORE_FAREWELL, written).await;
+        }
         self.shared.close();
         while let Some(ended) = self.connectors.join_next().await {
             on_ended(ended);
@@ -324,7 +378,7 @@ impl Gateway {
     }
 
     fn check_limits(&self, config: &Config) -> Result<(), ApplyError> {
-        let (len, max) = (config.topics.len(), self.hub().limits().topics_max);
+        let (len, max) = (config.topics.len(), self.hub().limits().topics_max - 1);
         if len > max {
             return Err(ApplyError::Limit(format!("there are {len} topics, more than {max}")));
         }
@@ -344,10 +398,13 @@ impl Gateway {
             return Err(ApplyError::Store(text));
         }
         let opened = keeper::open(path).map_err(|error| ApplyError::Store(error.to_string()))?;
-        let (keeper, kept, writer) = opened;
+        let (keeper, kept, store, writer) = opened;
         {
             let mut state = self.shared.lock();
             (state.keeper, state.kept) = (keeper, kept);
+            if state.his.store.is_none() {
+                state.his.store = Some(Arc::new(pointstream_store::StoredHistory::new(store)));
+            }
         }
         self.storing.spawn(writer);
         self.store = Some(path.clone());

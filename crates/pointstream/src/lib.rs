@@ -8,6 +8,8 @@
 mod config;
 #[cfg(feature = "tokio")]
 mod gateway;
+#[cfg(all(feature = "iotmp", feature = "store"))]
+mod properties;
 #[cfg(feature = "http")]
 mod serve;
 
@@ -26,6 +28,8 @@ pub use pointstream_iotmp as iotmp;
 pub use pointstream_modbus as modbus;
 #[cfg(feature = "mqtt")]
 pub use pointstream_mqtt as mqtt;
+#[cfg(feature = "iotmp")]
+pub use pointstream_net as net;
 #[cfg(feature = "tokio")]
 pub use pointstream_points as points;
 
@@ -35,8 +39,15 @@ pub use pointstream_store as store;
 #[cfg(feature = "mqtt")]
 pub use config::SparkplugNode;
 #[cfg(feature = "tokio")]
-pub use config::{Config, ConfigFile, ConnectorConfig, Problem, Problems, TopicConfig, WatchMode};
+pub use config::{
+    Config, ConfigFile, ConnectorConfig, HistoryConfig, Problem, Problems, PublishConfig,
+    TopicConfig, WatchMode,
+};
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
+#[cfg(feature = "store")]
+pub use gateway::{HisProgress, HisSynced};
+#[cfg(all(feature = "iotmp", feature = "store"))]
+pub use properties::StoredProperties;
 #[cfg(feature = "http")]
 pub use serve::HttpError;

@@ -5,11 +5,16 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pointstream_conn::{BucketView, PollStats, PollTimes, WriteDone};
+use pointstream_conn::{BucketView, PollStats, PollTimes, Trace, TraceEntry, WriteDone};
 use pointstream_http::{
-    Admin, BindError, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, Options,
-    PointView, PointsPage, PointsQuery, QueryError, Server, Token, WriteError, WriteOutcome,
+    Admin, BindError, BoxFuture, ConnAct, ConnError, ConnectorView, LevelView, LevelsView, Options,
+    PointView, PointsPage, PointsQuery, QueryError, Server, Token, TraceFeed, TraceRow, TraceView,
+    WriteError, WriteOutcome,
 };
+#[cfg(feature = "store")]
+use pointstream_http::{HisAnswer, HisQuery, HisReadError, HisRows};
+#[cfg(feature = "store")]
+use pointstream_point::Rollup;
 use pointstream_point::{
     EnumDef, Id, LearnPath, Learned, LevelWrite, PriorityArray, Status, Tag, Value,
 };
@@ -66,6 +71,7 @@ impl Gateway {
         let addr = addresses.next().ok_or_else(|| address(none()))?;
         let mut options = Options::new(addr, Seed::new(crate::gateway::entropy()));
         options.allowed_hosts.clone_from(&self.config().allowed_hosts);
+        options.allowed_origins.clone_from(&self.config().allowed_origins);
         if let Some(path) = self.token_file(addr) {
             let token = token::read_or_make(&path);
             let token = token.map_err(|source| HttpError::Token { path, source })?;
@@ -174,8 +180,157 @@ impl Admin for Face {
         })
     }
 
+    fn details(&self, connector: &str) -> Option<String> {
+        let handle = self.shared.lock().conns.get(connector)?.handle.clone();
+        Some(handle.details().to_string())
+    }
+
+    fn point_details(&self, point: &str) -> Option<String> {
+        self.shared.point_details(point)
+    }
+
+    fn trace(&self, connector: &str) -> Option<Arc<dyn TraceFeed>> {
+        let state = self.shared.lock();
+        let trace = state.conns.get(connector)?.handle.trace().clone();
+        Some(Arc::new(Feed(trace)))
+    }
+
+    fn points_of(&self, connector: &str) -> Option<Vec<Id>> {
+        let state = self.shared.lock();
+        Some(state.conns.get(connector)?.point_ids().cloned().collect())
+    }
+
+    fn act<'a>(&'a self, connector: &'a str, act: ConnAct) -> BoxFuture<'a, Result<(), ConnError>> {
+        Box::pin(async move {
+            let handle = {
+                let state = self.shared.lock();
+                let conn = state.conns.get(connector).ok_or(ConnError::UnknownConnector)?;
+                conn.handle.clone()
+            };
+            match act {
+                ConnAct::Close => handle.close().await,
+                // Whoever pings opens, and the session lingers.
+                _ => handle.ping().await,
+            }
+            Ok(())
+        })
+    }
+
+    fn sync_cur<'a>(&'a self, point: &'a str) -> BoxFuture<'a, Result<(), ConnError>> {
+        Box::pin(async move {
+            let (handle, key, limit) = {
+                let state = self.shared.lock();
+                let (key, entry) = state.points.find(point).ok_or(ConnError::UnknownPoint)?;
+                let conn = entry.conn.as_deref().and_then(|id| state.conns.get(id));
+                let conn = conn.ok_or(ConnError::UnknownPoint)?;
+                (conn.handle.clone(), key, conn.config.op_timeout * OPS_OF_A_QUESTION)
+            };
+            let synced = handle.sync_cur(vec![key]);
+            drop(handle);
+            match tokio::time::timeout(limit, synced).await {
+                Ok(synced) => synced.map_err(ConnError::Failed),
+                Err(_) => Err(ConnError::TimedOut),
+            }
+        })
+    }
+
+    #[cfg(feature = "store")]
+    fn sync_his<'a>(
+        &'a self,
+        point: &'a str,
+        span: Option<pointstream_point::Span>,
+    ) -> BoxFuture<'a, Result<usize, ConnError>> {
+        Box::pin(async move {
+            let id: Id = point.parse().map_err(|_| ConnError::UnknownPoint)?;
+            let synced = self.shared.sync_his(&[id], span, &crate::HisProgress::new()).await;
+            let (_, result) = synced.into_iter().next().ok_or(ConnError::UnknownPoint)?;
+            result.map_err(ConnError::Failed)
+        })
+    }
+
+    #[cfg(feature = "store")]
+    fn his_read<'a>(
+        &'a self,
+        point: &'a str,
+        query: HisQuery,
+    ) -> BoxFuture<'a, Result<HisAnswer, HisReadError>> {
+        Box::pin(async move {
+            let (store, unit) = {
+                let state = self.shared.lock();
+                let (_, entry) = state.points.find(point).ok_or(HisReadError::UnknownPoint)?;
+                let store = state.his.store.clone().ok_or(HisReadError::NoStore)?;
+                (store, entry.spec.unit.map(|unit| unit.to_string()))
+            };
+            let point = point.to_owned();
+            let read = move || his_rows(&*store, &point, &query);
+            let read = tokio::task::spawn_blocking(read).await;
+            let read = read.map_err(|error| HisReadError::Failed(error.to_string()))?;
+            let (rows, more) = read.map_err(|error| HisReadError::Failed(error.to_string()))?;
+            Ok(HisAnswer::new(unit, rows, more))
+        })
+    }
+
     fn metrics(&self, out: &mut String) {
         metrics(&self.shared, out);
+    }
+}
+
+/// Past values as they are asked for, and whether there are more.
+#[cfg(feature = "store")]
+fn his_rows(
+    store: &dyn pointstream_store::History,
+    point: &str,
+    query: &HisQuery,
+) -> Result<(HisRows, bool), pointstream_store::StoreError> {
+    let mut more = false;
+    let Some(interval) = query.interval else {
+        let mut items = Vec::new();
+        store.read(point, query.span, &mut |item| {
+            more = items.len() == query.limit;
+            if !more {
+                items.push(item);
+            }
+            !more
+        })?;
+        return Ok((HisRows::Items(items), more));
+    };
+    let mut rollup = Rollup::new(interval, query.zone.clone());
+    let mut buckets = Vec::new();
+    store.read(point, query.span, &mut |item| {
+        if query.span.contains(item.ts) {
+            buckets.extend(rollup.add(&item));
+            more = buckets.len() == query.limit;
+        }
+        !more
+    })?;
+    buckets.extend(rollup.finish().filter(|_| !more));
+    Ok((HisRows::Buckets(buckets), more))
+}
+
+/// A connector's trace as HTTP shows it.
+struct Feed(Trace);
+
+impl TraceFeed for Feed {
+    fn since(&self, seq: u64) -> TraceView {
+        let batch = self.0.since(seq);
+        let row = |entry: TraceEntry| {
+            let TraceEntry { seq, ts, kind, text, bytes, len, .. } = entry;
+            TraceRow::new((seq, ts), kind.as_str(), text.into(), (&bytes, len))
+        };
+        let rows = batch.entries.into_iter().map(row).collect();
+        TraceView::new(batch.on, batch.next, batch.missed, rows)
+    }
+
+    fn changed(self: Arc<Self>, seq: u64) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.0.changed(seq).await })
+    }
+
+    fn switch(&self, on: bool) {
+        self.0.switch(on);
+    }
+
+    fn clear(&self) {
+        self.0.clear();
     }
 }
 

@@ -86,3 +86,32 @@ fn the_program_does_what_it_says() {
         assert_eq!(run(bad, "").0, Some(2), "{bad:?}");
     }
 }
+
+#[test]
+#[cfg(unix)]
+fn the_program_ends_with_an_error_and_never_panics() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = Folder::new("json-patch-errors");
+    drop(folder.write("a.json", "[1]"));
+    let unusual = OsStr::from_bytes(b"\xff.json");
+    for (first, closed) in [(OsStr::new("a.json"), true), (unusual, false)] {
+        let mut child = Command::new(program())
+            .args([OsStr::new("diff"), first, OsStr::new("-")])
+            .current_dir(&folder.0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if closed {
+            drop(child.stdout.take());
+        }
+        let _ = child.stdin.take().unwrap().write_all(b"[2]");
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with("json_patch: ") && said.lines().count() == 1, "{said}");
+    }
+}

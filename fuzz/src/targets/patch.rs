@@ -82,6 +82,9 @@ pub fn patch_diff(data: &[u8]) {
 fn every_operation(plain: &Change, (old, a): (&[u8], &Value), (new, b): (&[u8], &Value)) {
     let mut options = Options::new(&limits());
     (options.moves, options.copies, options.merge) = (true, new.len() % 2 == 0, true);
+    for (elements, id) in [("/*", "/id"), ("/*/*", "/1"), ("/a/*", "/b/0")] {
+        options.key(elements, id).expect("pointers");
+    }
     let change = diff_with(old, new, &options).expect("both are documents");
     let Change::Script(script) = &change else {
         assert_eq!(matches!(change, Change::Nothing), equal(a, b));

@@ -77,7 +77,9 @@ pub(crate) async fn paced(
         publisher.publish(&document(origin)).await?;
         published += 1;
     }
-    seen.stamps(published * count as u64).await;
+    // What a server left out for somebody who was behind does not come.
+    let rest = seen.stamps(published * count as u64);
+    let _ = tokio::time::timeout(Duration::from_secs(2), rest).await;
     run.finish(target, &seen, published, count)
 }
 
@@ -123,33 +125,17 @@ pub(crate) async fn quotes(target: &Target) -> Result<Value, Error> {
     let origin = Instant::now();
     let seen = subscribers(target, 1, origin).await?;
     let mut publisher = Publisher::connect(target).await?;
-    let mut seed = 1;
-    let mut prices: Vec<u64> = (0..100).map(|n| 74_700 + n).collect();
+    let mut quotes = Quotes::new();
+    publisher.publish(&quotes.text(&stamp(origin))).await?;
+    seen.stamps(1).await;
+    seen.restart();
     let mut documents = 0;
-    let mut first = true;
-    for published in 0..=PUBLICATIONS {
-        if !first {
-            for _ in 0..10 {
-                let at = usize::try_from(next(&mut seed) % 100).unwrap_or_default();
-                if let Some(price) = prices.get_mut(at) {
-                    *price += 1 + next(&mut seed) % 9;
-                }
-            }
-        }
-        let mut rows: Vec<Value> = Vec::new();
-        for (n, price) in prices.iter().enumerate() {
-            #[expect(clippy::cast_precision_loss, reason = "five digits")]
-            let bid = *price as f64 / 100_000.0;
-            rows.push(json!({"Symbol": format!("SYM{n:03}"), "Bid": bid, "Mid": bid, "Ask": bid}));
-        }
-        let text = json!({"at": stamp(origin), "quotes": rows}).to_string();
+    for published in 1..=PUBLICATIONS {
+        quotes.change();
+        let text = quotes.text(&stamp(origin));
+        documents += text.len() as u64;
         publisher.publish(&text).await?;
-        seen.stamps(if first { 1 } else { published }).await;
-        if std::mem::take(&mut first) {
-            seen.restart();
-        } else {
-            documents += text.len() as u64;
-        }
+        seen.stamps(published).await;
     }
     let bytes = seen.bytes.get();
     Ok(json!({
@@ -158,6 +144,38 @@ pub(crate) async fn quotes(target: &Target) -> Result<Value, Error> {
         "received_bytes": bytes,
         "share": per(bytes, documents),
     }))
+}
+
+/// A hundred quotes with three prices each.
+pub(crate) struct Quotes {
+    prices: Vec<u64>,
+    seed: u64,
+}
+
+impl Quotes {
+    pub(crate) fn new() -> Self {
+        Self { prices: (0..100).map(|n| 74_700 + n).collect(), seed: 1 }
+    }
+
+    /// Changes ten of them.
+    pub(crate) fn change(&mut self) {
+        for _ in 0..10 {
+            let at = usize::try_from(next(&mut self.seed) % 100).unwrap_or_default();
+            if let Some(price) = self.prices.get_mut(at) {
+                *price += 1 + next(&mut self.seed) % 9;
+            }
+        }
+    }
+
+    pub(crate) fn text(&self, stamp: &str) -> String {
+        let quote = |(n, price): (usize, &u64)| {
+            let price =
+                |more: u64| (price + more).to_string().parse::<f64>().unwrap_or_default() / 1e5;
+            json!({"Symbol": format!("SYM{n:03}"), "Bid": price(0), "Mid": price(4), "Ask": price(8)})
+        };
+        let rows: Vec<Value> = self.prices.iter().enumerate().map(quote).collect();
+        json!({"at": stamp, "quotes": rows}).to_string()
+    }
 }
 
 /// A span of time in which publications are counted.

@@ -8,6 +8,8 @@
 //! lockstep COUNT SECONDS        publishes when all have the publication before
 //! paced COUNT RATE SECONDS      publishes so many times a second
 //! stalled COUNT                 publishes 500 times 20 kB, without and with readers that never read
+//! once COUNT                    publishes 100 times in this process to so many subscribers; to be run
+//!                               under callgrind
 //! wire                          publishes 100 quotes of which a tenth changes; the bytes received
 //! ```
 //!
@@ -18,6 +20,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 mod load;
+mod once;
 mod process;
 mod wire;
 
@@ -69,6 +72,7 @@ fn run() -> Result<serde_json::Value, Error> {
                 load::paced(&target, count.parse()?, rate.parse()?, seconds(time)?).await
             }
             ["stalled", count] => load::stalled(&target, count.parse()?).await,
+            ["once", count] => once::publish(count.parse()?),
             ["wire"] => load::quotes(&target).await,
             _ => Err("what to measure? The head of the source lists it.".into()),
         }

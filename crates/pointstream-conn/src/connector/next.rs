@@ -13,7 +13,8 @@ impl Connector {
             return Some(Action::Unbind(core::mem::take(&mut self.to_unbind)));
         }
         if !self.to_bind.is_empty() {
-            return Some(Action::Bind(core::mem::take(&mut self.to_bind)));
+            let bindings = core::mem::take(&mut self.to_bind).into_values().collect();
+            return Some(Action::Bind(bindings));
         }
         if core::mem::take(&mut self.close_wanted) && self.view.state != ConnState::Closed {
             return Some(Action::Close);
@@ -35,22 +36,27 @@ impl Connector {
             return Some(Action::Ping);
         }
         if !self.to_unwatch.is_empty() {
-            return Some(Action::Unwatch(core::mem::take(&mut self.to_unwatch)));
+            let keys = core::mem::take(&mut self.to_unwatch);
+            return Some(Action::Unwatch(keys.into_iter().collect()));
         }
         self.to_watch.retain(|&key| self.shard.is_watched(key));
         if !self.to_watch.is_empty() {
-            return Some(Action::Watch(core::mem::take(&mut self.to_watch)));
+            let keys = core::mem::take(&mut self.to_watch);
+            return Some(Action::Watch(keys.into_iter().collect()));
         }
         let writes_turn = !core::mem::take(&mut self.wrote_last);
         if writes_turn && let Some(action) = self.next_write() {
             return Some(action);
         }
         let learns_turn = !core::mem::take(&mut self.learned_last);
-        if learns_turn && let Some(action) = self.next_learn() {
+        if learns_turn && let Some(action) = self.next_learn().or_else(|| self.next_history()) {
             self.learned_last = true;
             return Some(action);
         }
-        self.next_read().or_else(|| self.next_write()).or_else(|| self.next_learn())
+        self.next_read()
+            .or_else(|| self.next_write())
+            .or_else(|| self.next_learn())
+            .or_else(|| self.next_history())
     }
 
     /// The values that come first in line. One that does not convert has its fault and is passed

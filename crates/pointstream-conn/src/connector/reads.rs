@@ -6,13 +6,13 @@ use std::sync::Arc;
 use pointstream_point::{Facet, Fault, PointKey, Times, Value};
 
 use crate::action::{Action, PlanFor};
-use crate::config::NamedTuning;
+use crate::config::{ConnConfig, NamedTuning};
 use crate::driver::{OpError, Request};
 use crate::readings::{Reading, Readings};
 use crate::shard::Over;
 use crate::view::{ConnState, Event};
 
-use super::Connector;
+use super::{Connector, SYNCS_MAX};
 
 impl Connector {
     pub(super) fn on_read(
@@ -27,12 +27,22 @@ impl Connector {
                     self.fault_all(&request.points, error.fault());
                 }
             }
-            None => self.prove(),
+            None => {
+                (self.times.poll, self.times.ok) = (Some(self.now.at), Some(self.now.at));
+                self.prove();
+            }
         }
         match plan_for {
             PlanFor::Quick => {
                 // A driver that passes over a point would let who waits for it wait for ever.
                 self.end_syncs(requests.iter().flat_map(|request| request.points.iter()));
+                let subscribes = self.features.watch;
+                // A subscription may never tell of a point that could not be read this once.
+                for &key in requests.iter().flat_map(|r| r.points.iter()).filter(|_| subscribes) {
+                    if let Some(fault) = self.shard.fault(key) {
+                        self.on_unwatchable(key, fault);
+                    }
+                }
             }
             PlanFor::Bucket(at) => {
                 let now = self.now.at;
@@ -54,14 +64,24 @@ impl Connector {
                 self.fault_all(&keys, error.fault());
             }
             None => {
+                (self.times.poll, self.times.ok) = (Some(self.now.at), Some(self.now.at));
                 self.polls.scans += 1;
                 self.prove();
             }
         }
     }
 
-    pub(super) fn on_planned(&mut self, plan_for: PlanFor, requests: Vec<Request>) {
+    pub(super) fn on_planned(
+        &mut self,
+        keys: Vec<PointKey>,
+        plan_for: PlanFor,
+        requests: Vec<Request>,
+    ) {
         match plan_for {
+            // A point went while the driver made its plan, which may name it.
+            PlanFor::Quick if keys.iter().any(|&key| !self.shard.is_readable(key)) => {
+                self.quick.extend(keys.into_iter().filter(|&key| self.shard.is_readable(key)));
+            }
             PlanFor::Quick => {
                 let planned: BTreeSet<_> =
                     requests.iter().flat_map(|request| request.points.iter().copied()).collect();
@@ -89,10 +109,10 @@ impl Connector {
         for reading in readings.drain() {
             match reading {
                 Reading::Cur(key, Err(fault)) if binding => {
-                    self.shard.on_bind_fault(key, Facet::Cur, fault);
+                    self.on_bind_fault(key, Facet::Cur, fault);
                 }
                 Reading::WriteErr(key, fault) if binding => {
-                    self.shard.on_bind_fault(key, Facet::Write, fault);
+                    self.on_bind_fault(key, Facet::Write, fault);
                 }
                 Reading::Cur(key, result) => {
                     let result = result.map(|value| (value, Times::default()));
@@ -101,6 +121,7 @@ impl Connector {
                 Reading::Sample(key, value, times) => {
                     self.on_reading(key, Ok((value, times)), over.as_ref());
                 }
+                Reading::HisErr(key, fault) => self.on_bind_fault(key, Facet::His, fault),
                 Reading::WriteErr(key, fault) => self.writes.on_failure(key, fault),
                 Reading::Unwatchable(key, fault) => self.on_unwatchable(key, fault),
             }
@@ -137,7 +158,7 @@ impl Connector {
             }
             if self.features.watch {
                 if open {
-                    self.to_watch.push(key);
+                    self.to_watch.insert(key);
                 }
                 continue;
             }
@@ -193,12 +214,10 @@ impl Connector {
             if self.shard.set_watched(key, false) {
                 self.quick.remove(&key);
                 let refused = self.unwatched.remove(&key);
-                let queued = self.to_watch.iter().position(|&other| other == key);
-                match queued {
-                    Some(at) => drop(self.to_watch.swap_remove(at)),
-                    None if refused || !self.features.watch => {}
-                    None if self.view.state == ConnState::Open => self.to_unwatch.push(key),
-                    None => {}
+                let queued = self.to_watch.remove(&key);
+                let told = self.features.watch && self.view.state == ConnState::Open;
+                if told && !queued && !refused {
+                    self.to_unwatch.insert(key);
                 }
             }
         }
@@ -209,10 +228,12 @@ impl Connector {
     pub(super) fn on_sync(&mut self, points: Vec<PointKey>, token: u64) {
         let points: BTreeSet<_> =
             points.into_iter().filter(|&key| self.shard.is_readable(key)).collect();
-        let refused = if self.features.poll {
-            self.unreachable()
-        } else {
+        let refused = if !self.features.poll {
             Some(Fault::unsupported("reading"))
+        } else if self.syncs.len() >= SYNCS_MAX {
+            Some(Fault::down("too many readings out of turn are waited for"))
+        } else {
+            self.unreachable()
         };
         let result = match refused {
             Some(fault) if !points.is_empty() => Err(fault),
@@ -255,10 +276,10 @@ impl Connector {
     }
 
     pub(super) fn on_tuning(&mut self, tuning: &Arc<NamedTuning>) {
-        let Some(at) = self.shard.update_tuning(tuning) else { return };
+        let Some((at, polls_otherwise)) = self.shard.update_tuning(tuning) else { return };
         let group = &mut self.shard.groups[at];
-        if group.bucket.is_running() {
-            group.bucket.start(self.now.at, group.tuning.tuning.poll_time, &mut self.seed);
+        if polls_otherwise && group.bucket.is_running() {
+            group.bucket.relay(self.now.at, group.tuning.tuning.poll_time, &mut self.seed);
         }
         self.shard.rearm_all(self.steady);
     }
@@ -292,6 +313,7 @@ impl Connector {
         }
         let at = self.now.at;
         if let Some(period) = self.features.manual.map(|own| self.config.poll_freq.unwrap_or(own)) {
+            let period = period.max(ConnConfig::POLL_FLOOR);
             match (self.shard.watched(), self.manual.is_running()) {
                 (0, true) => self.manual.stop(),
                 (1.., false) => self.manual.start(at, period, &mut self.seed),

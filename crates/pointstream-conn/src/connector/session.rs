@@ -31,16 +31,17 @@ impl Connector {
             (action @ (Action::Bind(_) | Action::Unbind(_)), result) => {
                 self.on_bound(action, result.err());
             }
-            (Action::Plan(_, plan_for), Ok(Outcome::Plan(requests))) => {
-                self.on_planned(plan_for, requests);
+            (Action::Plan(keys, plan_for), Ok(Outcome::Plan(requests))) => {
+                self.on_planned(keys, plan_for, requests);
             }
             (Action::Learn(_), result) => self.on_learned(result),
+            (Action::History(..), result) => self.on_history_read(result),
             (action, Err(OpError::Session(fault))) => {
                 self.abandon(&action, &fault);
                 self.close_wanted = true;
                 self.on_lost(fault);
             }
-            (Action::Plan(_, plan_for), _) => self.on_planned(plan_for, Vec::new()),
+            (Action::Plan(keys, plan_for), _) => self.on_planned(keys, plan_for, Vec::new()),
             (Action::Ping, Ok(Outcome::Ping(meta))) => {
                 self.view_changed |= self.view.meta != meta;
                 self.view.meta = meta;
@@ -86,12 +87,14 @@ impl Connector {
         self.tick_polls();
         if self.rewatch_at.is_some_and(|due| due <= at) {
             self.rewatch_at = None;
-            self.to_watch.extend(core::mem::take(&mut self.unwatched));
+            self.to_watch.append(&mut self.unwatched);
         }
     }
 
     /// The first sign of life after opening, or a later one.
     fn on_alive(&mut self) {
+        self.times.ping = Some(self.now.at);
+        self.times.ok = Some(self.now.at);
         if self.view.state != ConnState::Opening {
             return self.prove();
         }
@@ -108,7 +111,7 @@ impl Connector {
             self.prove();
         }
         if self.features.watch {
-            self.to_watch = self.shard.watched_keys(self.config.shard);
+            self.to_watch = self.shard.watched_keys(self.config.shard).into_iter().collect();
         }
         self.quick.extend(self.syncs.values().flatten());
         for key in self.shard.writes_on_open(self.config.shard) {
@@ -127,6 +130,7 @@ impl Connector {
     /// The session was lost or could not be opened.
     pub(super) fn on_lost(&mut self, fault: Fault) {
         self.polls.failures += 1;
+        self.times.err = Some(self.now.at);
         self.retry_at = Some(self.now.at + self.retry.on_failure());
         self.ping_wanted = false;
         self.fail_waiting(&fault);
@@ -140,7 +144,7 @@ impl Connector {
         self.linger_until = None;
         self.stop_session();
         // What was asked for meanwhile is still to be done.
-        if !self.writes.is_empty() || !self.syncs.is_empty() || self.learns_online() {
+        if self.is_wanted() {
             self.linger(self.config.linger);
         }
     }
@@ -158,6 +162,7 @@ impl Connector {
         self.fail_writes(fault);
         self.fail_syncs(fault);
         self.fail_learns(fault);
+        self.fail_histories(fault);
     }
 
     pub(super) fn on_disable(&mut self, disabled: bool) {
@@ -206,6 +211,7 @@ impl Connector {
     /// Whether something is to be done once.
     fn is_wanted(&self) -> bool {
         let asked = !self.writes.is_empty() || !self.syncs.is_empty() || self.learns_online();
+        let asked = asked || !self.histories.is_empty() || self.his_reading.is_some();
         asked || self.learning.is_some() || self.ping_wanted
     }
 
@@ -242,9 +248,10 @@ impl Connector {
         let err = self.fault.as_ref().filter(|_| !self.config.disabled);
         self.view.err = err.map(|fault| Arc::clone(fault.message()));
         self.view_changed |= before != (self.view.status, self.view.err.clone());
-        // All points are shown again even if the status is the same: the call is rare, and those
-        // that have not changed stay unmarked.
-        self.shard.show_all(self.over().as_ref(), self.now.wall);
+        // A retry that fails as the last one did changes nothing about the points.
+        if core::mem::replace(&mut self.shown_over, self.view.status) != self.view.status {
+            self.shard.show_all(self.over().as_ref(), self.now.wall);
+        }
     }
 
     pub(super) fn over(&self) -> Option<Over> {

@@ -1,15 +1,14 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use pointstream_point::{
-    Id, Kind, LearnRow, Learned, Level, PointSpec, Status, Tags, Tuning, Value,
-};
+use pointstream_point::{Id, Kind, LearnRow, Learned, Level, PointSpec, Tags, Tuning, Value};
 
 use super::*;
 use crate::action::Outcome;
 use crate::config::{NamedTuning, PointDef};
 use crate::driver::OpError;
 use crate::readings::Readings;
+use crate::samples::Samples;
 use crate::view::WriteDone;
 
 const UNIT: Duration = Duration::from_millis(1);
@@ -52,11 +51,16 @@ struct Sim {
     his: BTreeMap<u32, pointstream_point::His>,
     written: Vec<(u64, Result<WriteDone, Fault>)>,
     synced: Vec<(u64, Result<(), Fault>)>,
+    /// What a slow device has in hand.
+    held: Option<Action>,
     learned: Vec<(u64, Result<Learned, Fault>)>,
+    histories: Vec<(u64, Result<Samples, Fault>)>,
 }
 
 struct Device {
     up: bool,
+    /// It has each operation in hand until it is well again or time has passed.
+    slow: bool,
     value: f64,
     refuse: Option<PointKey>,
     bad_address: Option<PointKey>,
@@ -77,6 +81,7 @@ impl Sim {
         let machine = Connector::new(Now::simulated(at(0)), config, features);
         let device = Device {
             up: true,
+            slow: false,
             value: 1.0,
             refuse: None,
             bad_address: None,
@@ -96,7 +101,9 @@ impl Sim {
             his: BTreeMap::new(),
             written: Vec::new(),
             synced: Vec::new(),
+            held: None,
             learned: Vec::new(),
+            histories: Vec::new(),
         }
     }
 
@@ -112,15 +119,34 @@ impl Sim {
     /// Does everything that is to be done now.
     fn settle(&mut self) {
         self.drain();
-        while let Some(action) = self.machine.poll_action() {
+        while self.held.is_none()
+            && let Some(action) = self.machine.poll_action()
+        {
             self.log.push((self.now, name(&action)));
-            let mut readings = Readings::new();
-            let result = self.answer(&action, &mut readings);
-            self.machine.handle(Now::simulated(self.now), Input::Readings(&mut readings));
-            self.machine.handle(Now::simulated(self.now), Input::Done(result));
-            self.drain();
+            let at_once = matches!(action, Action::Bind(_) | Action::Unbind(_) | Action::Plan(..));
+            if self.device.slow && !at_once {
+                self.held = Some(action);
+            } else {
+                self.finish(&action);
+            }
         }
         self.drain();
+    }
+
+    fn finish(&mut self, action: &Action) {
+        let mut readings = Readings::new();
+        let result = self.answer(action, &mut readings);
+        self.machine.handle(Now::simulated(self.now), Input::Readings(&mut readings));
+        self.machine.handle(Now::simulated(self.now), Input::Done(result));
+        self.drain();
+    }
+
+    /// A slow device ends what it has in hand.
+    fn release(&mut self) {
+        if let Some(action) = self.held.take() {
+            self.finish(&action);
+            self.settle();
+        }
     }
 
     fn drain(&mut self) {
@@ -139,6 +165,7 @@ impl Sim {
             match event {
                 Event::Written { token, result } => self.written.push((token, result)),
                 Event::Synced { token, result } => self.synced.push((token, result)),
+                Event::History { token, result } => self.histories.push((token, result)),
                 Event::Learned { token, result } => self.learned.push((token, result)),
                 Event::Conn(_) => {}
             }
@@ -163,6 +190,11 @@ impl Sim {
                 Ok(Outcome::Learned(vec![LearnRow::new("offline")]))
             }
             _ if !self.device.up => Err(OpError::Session(Fault::down("no route"))),
+            Action::History(_, span) => {
+                let mut samples = Samples::new();
+                samples.push(span.start, Value::number(self.device.value));
+                Ok(Outcome::History(samples))
+            }
             Action::Learn(at) => {
                 let at = at.as_ref().map_or("root", |at| at.as_str());
                 Ok(Outcome::Learned(vec![LearnRow::new(at).with_learn(format!("{at}/x"))]))
@@ -208,11 +240,14 @@ impl Sim {
                     assert!(next > self.now || self.log.len() < 100_000, "a storm at {next:?}");
                     self.now = self.now.max(next);
                     self.input(Input::Timeout);
+                    let again = self.machine.poll_timeout().is_some_and(|at| at <= self.now);
+                    assert!(!again, "it is told the time and wants to be told again");
                 }
                 _ => break,
             }
         }
         self.now = until;
+        self.release();
     }
 
     fn names(&self) -> Vec<&str> {
@@ -250,6 +285,7 @@ fn name(action: &Action) -> String {
         Action::Watch(keys) => format!("watch {}", keys.len()),
         Action::Unwatch(keys) => format!("unwatch {}", keys.len()),
         Action::Learn(_) => "learn".into(),
+        Action::History(..) => "history".into(),
     }
 }
 
@@ -692,7 +728,9 @@ fn a_point_in_a_taken_slot_ends_the_one_before_it_for_the_driver_too() {
     assert_eq!(sim.names(), ["unbind", "bind"]);
 }
 
+mod changes;
 mod facets;
+mod history;
 mod learning;
 mod reads;
 mod schedules;

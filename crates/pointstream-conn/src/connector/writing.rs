@@ -21,7 +21,7 @@ impl Connector {
             return self.tell(token, Err(fault));
         }
         if let Some(old) = self.writes.take_token(key) {
-            self.tell(old, Err(Fault::permanent("superseded by a later write")));
+            self.tell(old, Ok(WriteDone::Superseded));
         }
         match self.shard.on_write(key, info, self.now.at, self.steady) {
             Accepted::Skipped => self.tell(token, Ok(WriteDone::Skipped)),

@@ -97,6 +97,10 @@ impl Shard {
     /// Folds what stands above a point over its facets and marks it when that changes what it
     /// shows.
     pub(crate) fn show(&mut self, at: u32, over: Option<&Over>, wall: Timestamp) {
+        #[cfg(test)]
+        {
+            self.shows += 1;
+        }
         self.show_cur(at, over, wall);
         self.show_write(at, over, wall);
         let Some(Some(slot)) = self.slots.get_mut(at as usize) else { return };

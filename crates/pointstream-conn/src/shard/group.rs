@@ -25,11 +25,14 @@ impl Group {
 }
 
 impl Shard {
-    /// Gives a tuning its present options; a group keeps its points and its bucket.
-    pub(crate) fn update_tuning(&mut self, tuning: &Arc<NamedTuning>) -> Option<usize> {
+    /// Gives a tuning its present options; a group keeps its points and its bucket. Gives the group
+    /// and whether it is to be polled otherwise than before.
+    pub(crate) fn update_tuning(&mut self, tuning: &Arc<NamedTuning>) -> Option<(usize, bool)> {
         let at = self.groups.iter().position(|group| group.tuning.id == tuning.id)?;
+        let polls = |tuning: &NamedTuning| (tuning.tuning.poll_time, tuning.tuning.poll_schedule);
+        let before = polls(&self.groups[at].tuning);
         self.groups[at].tuning = floored(Arc::clone(tuning));
-        Some(at)
+        Some((at, polls(&self.groups[at].tuning) != before))
     }
 
     /// The group of a tuning: the one that there is, or one that no point uses any more, or a new

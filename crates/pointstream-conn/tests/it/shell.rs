@@ -296,3 +296,25 @@ async fn a_driver_that_floods_leaves_commands_their_turn() {
     drop(handle);
     tasks.join_next().await.unwrap().unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn details_and_the_trace_answer_while_the_driver_hangs() {
+    let bench = bench(Features::NONE.with_poll(), |_| ()).await;
+    bench.until("ok", |seen| seen.conn.lock().unwrap().status == Status::Ok).await;
+    let trace = bench.handle.trace().clone();
+    assert_eq!(trace.since(0).entries, [], "off by default");
+    trace.switch(true);
+    bench.device.set_mood(Mood::Silent);
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    let details = bench.handle.details();
+    let (what, since) = details.current.unwrap();
+    assert_eq!(what, "read");
+    assert!(details.now.since(since) > Duration::from_secs(10), "{details}");
+    assert!(details.to_string().contains("openPins:      watch\n"), "{details}");
+    let entries = trace.since(0).entries;
+    assert_eq!(&*entries.last().unwrap().text, "read 3 points of bucket 0");
+    trace.changed(trace.since(0).next).await;
+    let entries = trace.since(0).entries;
+    let failed = "failed after 60s: the operation took longer";
+    assert!(entries.iter().any(|entry| entry.text.contains(failed)), "{entries:?}");
+}

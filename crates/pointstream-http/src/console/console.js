@@ -4,6 +4,7 @@ import { onTokenNeeded, points, request, Stream } from "./gateway.js";
 import { Meters, textBytes } from "./meters.js";
 import { apply, tokens } from "./patch.js";
 import { countText, Table } from "./table.js";
+import { isPoints, Viewer } from "./viewer.js";
 
 const CONNECTORS_EVERY = 5000;
 const DETAILS_AFTER = 400;
@@ -11,6 +12,7 @@ const DETAILS_AFTER = 400;
 const find = (id) => document.getElementById(id);
 const table = new Table(find("table"), onTableChange);
 const meters = new Meters(find);
+const viewer = new Viewer(find("viewer"));
 
 let topic = null;
 let stream = null;
@@ -24,6 +26,8 @@ let described = false;
 let detailsTimer = null;
 let connectorsTimer = null;
 let status = null;
+/** Whether the document is shown rather than the table: as the user chose, else as it suits. */
+let asDocument = null;
 
 start();
 
@@ -32,6 +36,10 @@ async function start() {
   find("reconnect").addEventListener("click", () => (stream ? stream.open() : loadTopics()));
   find("topic").addEventListener("change", (event) => (location.hash = `topic=${event.target.value}`));
   find("filter").addEventListener("input", sift);
+  find("view").addEventListener("click", () => {
+    asDocument = !viewer.shown;
+    showView();
+  });
   addEventListener("keydown", onKey);
   addEventListener("hashchange", openTopic);
   addEventListener("online", () => stream?.open());
@@ -48,8 +56,10 @@ async function loadTopics() {
   showLink("connecting");
   try {
     const { body } = await request("v1/topics");
-    find("topic").replaceChildren(...body.map(({ id }) => new Option(id, id)));
-    find("topic-box").hidden = body.length < 2;
+    // What the gateway says of itself is no table of points.
+    const ids = body.map(({ id }) => id).filter((id) => !id.startsWith("pointstream:"));
+    find("topic").replaceChildren(...ids.map((id) => new Option(id, id)));
+    find("topic-box").hidden = ids.length < 2;
     // Without them there are values still; the connectors' next turn asks again.
     await loadDetails().catch(() => {});
     openTopic();
@@ -71,6 +81,8 @@ function openTopic() {
   find("topic").value = id;
   document.title = `${id} – pointstream`;
   meters.reset();
+  viewer.reset();
+  asDocument = null;
   table.title = id;
   table.load([]);
   showEmpty("Waiting for the first values.");
@@ -82,6 +94,8 @@ function onDocument(event) {
   held = JSON.parse(event.data);
   size = textBytes(event.data);
   meters.count(event, size);
+  viewer.take(event, held, size, null);
+  showView();
   table.load(readings());
   // Another document under way means another epoch: points and connectors may be others too.
   if (!first) loadDetailsSoon();
@@ -93,6 +107,7 @@ function onPatch(event) {
   held = document;
   size += grown;
   meters.count(event, size);
+  viewer.take(event, held, size, patch);
   const touched = new Map();
   for (const { op, path } of patch) {
     const [id, ...deeper] = tokens(path);
@@ -106,6 +121,15 @@ function onPatch(event) {
     }
     if (Object.hasOwn(held, id)) table.update(id, reading(held[id]));
   }
+}
+
+/** Shows the table of points or the document. */
+function showView() {
+  const wanted = asDocument ?? !isPoints(held);
+  viewer.show(wanted);
+  document.body.dataset.view = wanted ? "document" : "points";
+  find("view").setAttribute("aria-pressed", String(wanted));
+  onTableChange();
 }
 
 /** The document's rows. A topic that is not made of points shows its members as they are. */
@@ -137,8 +161,9 @@ async function loadConnectors() {
 }
 
 function onTableChange() {
-  find("table").hidden = table.rows.size === 0;
-  find("empty").hidden = table.rows.size > 0 && table.shown > 0;
+  find("table").hidden = viewer.shown || table.rows.size === 0;
+  find("empty").hidden = viewer.shown || (table.rows.size > 0 && table.shown > 0);
+  if (viewer.shown) return;
   if (table.rows.size > 0 && table.shown === 0) showEmpty("No point matches this filter.");
   else if (held !== null && table.rows.size === 0) showEmpty("This topic has no points yet.");
   drawChips();

@@ -76,6 +76,25 @@ export async function levels(id) {
   return request(`v1/points/${encodeURIComponent(id)}/write`);
 }
 
+/** What a connector knows about itself, as text. */
+export async function details(id) {
+  const token = sessionStorage.getItem(TOKEN_KEY);
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const path = `v1/connectors/${encodeURIComponent(id)}/details`;
+  const response = await fetch(address(path), { headers, cache: "no-store" });
+  if (!response.ok) throw new Refused(response.status, `The gateway answered ${response.status}.`);
+  return response.text();
+}
+
+/** Calls `on` with the JSON of each event of this name until the source is closed. */
+export function follow(path, name, on) {
+  const token = sessionStorage.getItem(TOKEN_KEY);
+  const query = token ? `?access_token=${encodeURIComponent(token)}` : "";
+  const source = new EventSource(address(`${path}${query}`));
+  source.addEventListener(name, (event) => on(JSON.parse(event.data)));
+  return source;
+}
+
 /**
  * A topic's event stream. EventSource reconnects and resumes by itself while it can; where it has
  * given up, and where a patch did not apply, a new one is opened, which names no event to resume

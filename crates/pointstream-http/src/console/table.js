@@ -4,8 +4,10 @@
 // all marked rows; ages and sparklines are drawn for the rows on screen only. Whatever comes from
 // the gateway goes in as text, never as markup.
 
+import { showChart } from "./chart.js";
 import { ageText, decimals, numeric, valueText } from "./format.js";
 import { clockAhead } from "./gateway.js";
+import { inspect } from "./inspect.js";
 import { Trend } from "./trend.js";
 import { writeBox } from "./write.js";
 
@@ -102,6 +104,7 @@ export class Table {
     };
     const row = { id, el, cells, places: 0, order: 0, reading: {}, trend: new Trend() };
     el.dataset.id = id;
+    el.querySelector(".trend").addEventListener("click", () => row.point && showChart(row.point));
     el.row = row;
     this.rows.set(id, row);
     this.observer.observe(el);
@@ -199,12 +202,13 @@ export class Table {
     const el = clone("group-template");
     const find = (selector) => el.querySelector(selector);
     group = { key, el, head: find(".head"), rows: [], fold: find(".fold"), name: find(".name"), kind: find(".kind"),
-      conn: find(".conn"), count: find(".count"), err: find(".err"), folded: folded.has(key) };
+      conn: find(".conn"), count: find(".count"), err: find(".err"), inspect: find(".inspect"), folded: folded.has(key) };
     group.fold.addEventListener("click", () => {
       group.folded = !group.folded;
       folded.keep(key, group.folded);
       this.sift();
     });
+    group.inspect.addEventListener("click", () => inspect(key, group.name.textContent));
     this.groups.set(key, group);
     this.dressGroup(group);
     return group;
@@ -220,6 +224,7 @@ export class Table {
     group.err.hidden = !connector?.connErr;
     group.head.dataset.base = connector ? baseStatus(status) : "none";
     group.head.dataset.status = status;
+    group.inspect.hidden = !connector;
   }
 
   /** Puts rows into their groups in the gateway's order, touching only what is out of place. */

@@ -13,6 +13,8 @@ pub(super) const TOPICS: &str = "/v1/topics/";
 pub(super) struct Head {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
+    /// What is to be answered to a client that wants to go on with WebSocket.
+    pub(super) accept_key: Option<String>,
     /// The bytes that it takes.
     pub(super) len: usize,
 }
@@ -70,14 +72,38 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Head> {
     for header in request.headers.iter() {
         let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
         let value = HeaderValue::from_bytes(header.value).ok()?;
-        if CONCERNS_CONNECTION.contains(&name)
-            || name == header::CONNECTION && !value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
-        {
-            return None;
-        }
         map.append(name, value);
     }
-    Some(Head { uri, headers: map, len })
+    let accept_key = accept_key(&map);
+    let plain = map.iter().all(|(name, value)| {
+        !CONCERNS_CONNECTION.contains(name)
+            && (name != header::CONNECTION || value.as_bytes().eq_ignore_ascii_case(b"keep-alive"))
+    });
+    if !plain && accept_key.is_none() {
+        return None;
+    }
+    Some(Head { uri, headers: map, accept_key, len })
+}
+
+/// The answer to the key of a request for WebSocket (RFC 6455, section 4.2.1), if it is one.
+fn accept_key(headers: &HeaderMap) -> Option<String> {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let has = |name, token: &str| {
+        let mut tokens = text(&name)?.split(',').map(str::trim);
+        tokens.any(|other| other.eq_ignore_ascii_case(token)).then_some(())
+    };
+    has(header::UPGRADE, "websocket")?;
+    has(header::CONNECTION, "upgrade")?;
+    has(header::SEC_WEBSOCKET_VERSION, "13")?;
+    if [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::EXPECT]
+        .iter()
+        .any(|name| headers.contains_key(name))
+    {
+        return None;
+    }
+    // Sixteen bytes in base64.
+    let key = text(&header::SEC_WEBSOCKET_KEY).filter(|key| key.len() == 24)?;
+    Some(pointstream_net::ws::accept_key(key.as_bytes()))
 }
 
 /// Whether a byte of a path stands for itself alone.
@@ -151,6 +177,29 @@ mod tests {
         };
         assert!(many(HEADERS_MAX).is_some());
         assert!(many(HEADERS_MAX + 1).is_none());
+    }
+
+    #[test]
+    fn a_request_for_websocket_is_recognised() {
+        let request = |change: &dyn Fn(&str) -> String| {
+            let headers = "Host: a\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+                           Sec-WebSocket-Version: 13\r\n\
+                           Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+            let text = format!("GET /v1/topics/plant HTTP/1.1\r\n{}\r\n", change(headers));
+            parse(text.as_bytes()).and_then(|head| head.accept_key)
+        };
+        // The key and the answer of RFC 6455, section 1.3.
+        let expected = Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_owned());
+        assert_eq!(request(&|headers| headers.to_owned()), expected);
+        for (from, to) in [
+            ("WebSocket\r", "h2c\r"),
+            ("Upgrade\r\nSec", "close\r\nSec"),
+            ("13", "8"),
+            ("dGhl", ""),
+            ("Host", "Content-Length: 1\r\nHost"),
+        ] {
+            assert_eq!(request(&|headers| headers.replacen(from, to, 1)), None, "{from}");
+        }
     }
 
     #[test]

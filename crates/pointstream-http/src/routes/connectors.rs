@@ -1,15 +1,18 @@
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::response::Response;
-use http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use http::{Extensions, HeaderMap, StatusCode, Uri, header};
 use pointstream_point::{Fault, FaultKind, LearnPath};
+use serde::{Deserialize, Serialize};
 
-use crate::ConnError;
+use crate::body;
 use crate::error::{ApiError, json};
 use crate::query::Query;
-use crate::state::App;
+use crate::state::{App, Connection};
+use crate::{ConnAct, ConnError, TraceFeed};
 
 /// `GET …/learn?at=…`: one level of the connector's tree. What leads further has `learn`, which is
 /// the next `at`.
@@ -26,12 +29,131 @@ pub(super) async fn learn(
     learned.map(|learned| json(&learned)).map_err(|error| conn_error(&id, &error))
 }
 
-fn conn_error(id: &str, error: &ConnError) -> ApiError {
+/// `GET …/details`: a fact a line.
+pub(super) async fn details(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    app.admin.details(&id).map(text).ok_or_else(|| unknown_connector(&id))
+}
+
+/// A text that no cache keeps.
+pub(super) fn text(text: String) -> Response {
+    let content_type = (header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    ([content_type, (header::CACHE_CONTROL, "no-store")], text).into_response()
+}
+
+/// `GET …/points`: the ids of its points.
+pub(super) async fn points(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    let points = app.admin.points_of(&id).ok_or_else(|| unknown_connector(&id))?;
+    Ok(json(&points))
+}
+
+/// `POST …/ping`, `…/open`, `…/close`: answered when the connector has heard of it.
+pub(super) async fn act(
+    State(app): State<Arc<App>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let bad = |_| ApiError::bad_request("Bad path", "The id in the path is not UTF-8.");
+    let Path((id, act)) = path.map_err(bad)?;
+    let act = match act.as_str() {
+        "ping" => ConnAct::Ping,
+        "open" => ConnAct::Open,
+        "close" => ConnAct::Close,
+        other => {
+            let detail = format!("A connector does ping, open and close, not {other:?}.");
+            return Err(ApiError::not_found("Unknown function", detail));
+        }
+    };
+    app.admin.act(&id, act).await.map_err(|error| conn_error(&id, &error))?;
+    let mut response = json(&serde_json::json!({"id": id, "accepted": true}));
+    *response.status_mut() = StatusCode::ACCEPTED;
+    Ok(response)
+}
+
+/// `GET …/trace?since=…`: what the connector and its device said, as JSON; from there on as it
+/// comes, where the client accepts an event stream.
+pub(super) async fn trace(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+    extensions: Extensions,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    let feed = feed(&app, &id)?;
+    let query = Query::of(&uri);
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let since = match query.get("since").or(last) {
+        None => 0,
+        Some(text) => text.parse().map_err(|_| {
+            ApiError::bad_request(
+                "Bad since",
+                "since is the number that the last answer gave as next.",
+            )
+        })?,
+    };
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+        let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
+        return Ok(crate::trace::follow(feed, since, connection));
+    }
+    Ok(json(&feed.since(since)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetTrace {
+    on: Option<bool>,
+    #[serde(default)]
+    clear: bool,
+}
+
+#[derive(Serialize)]
+struct TraceState {
+    on: bool,
+}
+
+/// `POST …/trace` with `{"on":true}`, `{"on":false}` or `{"clear":true}`.
+pub(super) async fn set_trace(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    let feed = feed(&app, &id)?;
+    let set: SetTrace = body::read_json(&headers, body, &app.options.limits).await?;
+    if set.clear {
+        feed.clear();
+    }
+    if let Some(on) = set.on {
+        feed.switch(on);
+    }
+    Ok(json(&TraceState { on: feed.since(u64::MAX).on }))
+}
+
+fn feed(app: &App, id: &str) -> Result<Arc<dyn TraceFeed>, ApiError> {
+    app.admin.trace(id).ok_or_else(|| unknown_connector(id))
+}
+
+fn unknown_connector(id: &str) -> ApiError {
+    let detail = format!("There is no connector {id}; GET /v1/connectors lists them.");
+    ApiError::not_found("Unknown connector", detail)
+}
+
+pub(super) fn conn_error(id: &str, error: &ConnError) -> ApiError {
     match error {
-        ConnError::UnknownConnector => ApiError::not_found(
-            "Unknown connector",
-            format!("There is no connector {id}; GET /v1/connectors lists them."),
-        ),
+        ConnError::UnknownConnector => unknown_connector(id),
+        ConnError::UnknownPoint => {
+            let detail = format!("There is no point {id} that a connector reads.");
+            ApiError::not_found("Unknown point", detail)
+        }
         ConnError::Failed(fault) => failed(id, fault),
         ConnError::TimedOut => {
             let detail = format!("{id} did not answer in time.");

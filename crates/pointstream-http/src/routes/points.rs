@@ -193,7 +193,27 @@ fn write_error(id: &str, error: &WriteError) -> ApiError {
     }
 }
 
-fn unknown_point(id: &str) -> ApiError {
+/// `GET …/details`: a fact a line.
+pub(super) async fn details(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    app.admin.point_details(&id).map(super::connectors::text).ok_or_else(|| unknown_point(&id))
+}
+
+/// `POST …/sync`: reads the point out of turn and answers with what it shows then.
+pub(super) async fn sync(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    let synced = app.admin.sync_cur(&id).await;
+    synced.map_err(|error| super::connectors::conn_error(&id, &error))?;
+    app.admin.point(&id).map(|point| json(&point)).ok_or_else(|| unknown_point(&id))
+}
+
+pub(super) fn unknown_point(id: &str) -> ApiError {
     ApiError::not_found(
         "Unknown point",
         format!("There is no point {id}; GET /v1/points lists them."),

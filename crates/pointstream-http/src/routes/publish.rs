@@ -2,6 +2,7 @@
 //! order: no such topic, method, type, length, form, state.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -34,16 +35,29 @@ pub(super) async fn topic(
 ) -> Result<Response, ApiError> {
     let id = super::id(path)?;
     check_open(&app, &id)?;
-    let form = match method {
-        Method::POST => form(&headers)?,
-        Method::PATCH => match form(&headers)? {
+    let answer = publish(&app, &id, &method, &headers, body).await;
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    tell_allowance(&app, &id, &mut response);
+    Ok(response)
+}
+
+async fn publish(
+    app: &App,
+    id: &str,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let form = match *method {
+        Method::POST => form(headers)?,
+        Method::PATCH => match form(headers)? {
             patch @ (Form::JsonPatch | Form::MergePatch) => patch,
             Form::Json | Form::Lines => return Err(wrong_type()),
         },
         _ => return Ok(method_not_allowed("POST, PATCH")),
     };
-    let if_match = if_match(&app, &id, &headers)?;
-    let idempotency_key = key(&headers)?;
+    let if_match = if_match(app, id, headers)?;
+    let idempotency_key = key(headers)?;
     let bytes = body::read_all(body, &app.options.limits).await?;
     let payload = match form {
         Form::Json => Payload::Json(&bytes),
@@ -54,10 +68,32 @@ pub(super) async fn topic(
     let mut publication = Publication::new(payload);
     publication.if_match = if_match;
     publication.idempotency_key = idempotency_key;
-    match app.hub.publish_with(&id, &publication) {
+    match app.hub.publish_with(id, &publication) {
         Ok(published) => Ok(done(&published)),
-        Err(error) => Err(refusal(&id, &error)),
+        Err(Error::RateLimit { retry_after }) => Ok(too_many(retry_after)),
+        Err(error) => Err(refusal(id, &error)),
     }
+}
+
+/// The answer of the original, whose clients know its text.
+fn too_many(retry_after: Duration) -> Response {
+    let body = "{\"message\":\"API rate limit exceeded\"}";
+    let seconds = retry_after.as_secs() + 1;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::RETRY_AFTER, HeaderValue::from(seconds)),
+    ];
+    (StatusCode::TOO_MANY_REQUESTS, headers, body).into_response()
+}
+
+/// Says on every answer how many publications more the topic takes, under the name that the
+/// original's documents have and those that its gateway had.
+fn tell_allowance(app: &App, id: &str, response: &mut Response) {
+    let Some(allowance) = app.hub.topic(id).ok().and_then(|topic| topic.allowance) else { return };
+    let headers = response.headers_mut();
+    headers.insert(RATE_MINUTE, HeaderValue::from(allowance.limit));
+    headers.insert(RATE_LIMIT_MINUTE, HeaderValue::from(allowance.limit));
+    headers.insert(RATE_REMAINING_MINUTE, HeaderValue::from(allowance.remaining));
 }
 
 /// `DELETE /publish/v1/topics/{id}/items/{item}`.
@@ -223,6 +259,7 @@ fn refusal(id: &str, error: &Error) -> ApiError {
         Error::Operation(_) => (StatusCode::CONFLICT, "Patch not applied"),
         Error::NoDocument => (StatusCode::CONFLICT, "No document"),
         Error::Precondition { .. } => (StatusCode::PRECONDITION_FAILED, "Another state"),
+        Error::RateLimit { .. } => (StatusCode::TOO_MANY_REQUESTS, "Too many publications"),
         Error::NoSubscribers => (StatusCode::GONE, "No subscribers"),
         Error::IdempotencyKeyReused => (StatusCode::UNPROCESSABLE_ENTITY, "Key used before"),
         _ => (StatusCode::BAD_REQUEST, "Bad publication"),
@@ -234,6 +271,9 @@ fn refusal(id: &str, error: &Error) -> ApiError {
     ApiError::new(status, title, detail)
 }
 
+const RATE_MINUTE: HeaderName = HeaderName::from_static("x-ratelimit-minute");
+const RATE_LIMIT_MINUTE: HeaderName = HeaderName::from_static("x-ratelimit-limit-minute");
+const RATE_REMAINING_MINUTE: HeaderName = HeaderName::from_static("x-ratelimit-remaining-minute");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const DISCARDED: HeaderName = HeaderName::from_static("x-sd-discarded");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

@@ -19,6 +19,10 @@ struct TopicView {
     revision: Option<String>,
     subscribers: usize,
     document_bytes: usize,
+    views: usize,
+    /// The code of what is wrong with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<u32>,
     stats: StatsView,
 }
 
@@ -47,6 +51,8 @@ impl TopicView {
             revision: topic.revision.map(|revision| revision.to_string()),
             subscribers: topic.subscribers,
             document_bytes: topic.document_bytes,
+            views: topic.views,
+            fault: topic.fault.as_ref().map(|fault| fault.code.code()),
             stats: StatsView {
                 publications: stats.publications,
                 unchanged: stats.unchanged,
@@ -109,15 +115,26 @@ pub(super) async fn stream(
     headers: HeaderMap,
     extensions: Extensions,
 ) -> Response {
-    let stream = Stream::new(Arc::clone(&app));
     let subscription = match super::id(path) {
         Ok(id) => subscribe(&app, &id, &uri, &headers),
         Err(_) => Err(refusal(&Error::UnknownTopic)),
     };
+    answer(&app, subscription, &uri, &headers, &extensions)
+}
+
+/// The stream of a subscription, or of the reason why there is none.
+pub(super) fn answer(
+    app: &Arc<App>,
+    subscription: Result<Subscription, Fault>,
+    uri: &Uri,
+    headers: &HeaderMap,
+    extensions: &Extensions,
+) -> Response {
+    let stream = Stream::new(Arc::clone(app)).padded(wants::pad(uri, headers));
     let feed = match subscription {
         Ok(subscription) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
-            stream.follow(subscription, connection)
+            stream.follow(subscription, connection, wants::gzip(uri, headers))
         }
         Err(fault) => stream.refuse(&fault),
     };
@@ -144,6 +161,9 @@ pub(crate) fn refusal(error: &Error) -> Fault {
         ),
         Error::ViewsMax { .. } => {
             (ErrorCode::ConnectionLimit, "The topic has as many views as it takes; try later.")
+        }
+        Error::GroupMax { .. } => {
+            (ErrorCode::ConnectionLimit, "A stream takes no more than 32 topics.")
         }
         Error::NoItems => (ErrorCode::BadRequest, "Only a topic of items can be filtered."),
         Error::ModeRefused => (ErrorCode::BadRequest, "The topic is not sent in this mode."),

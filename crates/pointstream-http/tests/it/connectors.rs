@@ -1,6 +1,8 @@
 //! What can be asked of connectors.
 
-use crate::support::Gateway;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::{Gateway, soon};
 
 #[tokio::test]
 async fn a_tree_is_looked_at_level_by_level() {
@@ -30,5 +32,65 @@ async fn what_cannot_be_learned_says_why() {
         assert_eq!(answer.status, status, "{target}");
         assert!(answer.text().contains(detail), "{target}: {}", answer.text());
     }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn connectors_and_points_do_what_is_asked_and_tell_their_details() {
+    let gateway = Gateway::start().await;
+    assert_eq!(gateway.get("/v1/connectors/ahu/details").await.text(), "id: ahu\n");
+    assert_eq!(gateway.get("/v1/points/ahu.a/details").await.text(), "id: ahu.a\n");
+    assert_eq!(gateway.get("/v1/connectors/ahu/points").await.text(), r#"["ahu.a"]"#);
+    let post = async |target: &str| {
+        let length = "Content-Length: 0\r\n";
+        gateway.request(&format!("POST {target}"), length, "").await.status
+    };
+    for act in ["ping", "open", "close"] {
+        assert_eq!(post(&format!("/v1/connectors/ahu/{act}")).await, 202);
+    }
+    assert_eq!(post("/v1/connectors/ahu/explode").await, 404);
+    assert_eq!(post("/v1/connectors/none/ping").await, 404);
+    assert_eq!(post("/v1/points/ahu.a/sync").await, 200);
+    assert_eq!(post("/v1/points/ahu.b/sync").await, 503);
+    assert_eq!(post("/v1/points/none/sync").await, 404);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_trace_is_switched_read_and_followed() {
+    let gateway = Gateway::start().await;
+    let target = "/v1/connectors/ahu/trace";
+    assert_eq!(
+        gateway.get(target).await.text(),
+        r#"{"on":false,"next":0,"missed":0,"entries":[]}"#
+    );
+    let body = r#"{"on":true}"#;
+    let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    let on = gateway.request(&format!("POST {target}"), &headers, body).await;
+    assert_eq!(on.text(), body);
+    gateway.trace.push("read 3 points", &[1, 0xff]);
+    let entries = gateway.get(target).await.json();
+    assert_eq!(entries["entries"][0]["hex"], "01 ff");
+    let mut stream = gateway.connect().await;
+    let request = format!(
+        "GET {target}?since=1 HTTP/1.1\r\nHost: {}\r\nAccept: text/event-stream\r\n\r\n",
+        gateway.addr
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut heard = String::new();
+    let mut pushed = false;
+    while !heard.contains("written 1 point") {
+        let mut chunk = [0; 4096];
+        let len = soon(stream.read(&mut chunk)).await.unwrap();
+        assert!(len > 0, "the stream ended: {heard}");
+        heard.push_str(&String::from_utf8_lossy(&chunk[..len]));
+        if heard.contains("event: trace") && !pushed {
+            pushed = true;
+            gateway.trace.push("written 1 point", &[]);
+        }
+    }
+    assert!(!heard.contains("read 3 points"), "{heard}");
+    assert_eq!(gateway.get("/v1/connectors/none/trace").await.status, 404);
+    assert_eq!(gateway.get("/v1/connectors/ahu/trace?since=x").await.status, 400);
     gateway.stop().await;
 }

@@ -1,5 +1,7 @@
 //! A plain subscription is served without the HTTP library; what the client sees is the same.
 
+use std::io::Read;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -36,7 +38,7 @@ fn masked(text: &str) -> String {
             _ => out.push_str(line),
         }
     }
-    let fields = [("\"datetime\":\"", 24), ("\"sessionId\":\"", 32)];
+    let fields = [(": ok\nretry: ", 4), ("\"datetime\":\"", 24), ("\"sessionId\":\"", 32)];
     for (field, len) in fields {
         if let Some(at) = out.find(field) {
             let at = at + field.len();
@@ -73,6 +75,75 @@ async fn both_ways_send_the_same_bytes() {
     both.1 += &read_to(&mut other, "\r\n0\r\n\r\n").await;
     assert_eq!(masked(&both.0), masked(&both.1));
     assert!(both.0.contains("\r\ndate: ") && both.0.contains("event: patch"), "{}", both.0);
+}
+
+/// Undoes the chunks of a body that has ended.
+fn unchunk(mut body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    loop {
+        let end = body.windows(2).position(|window| window == b"\r\n").unwrap();
+        let len = usize::from_str_radix(std::str::from_utf8(&body[..end]).unwrap(), 16).unwrap();
+        if len == 0 {
+            return out;
+        }
+        out.extend_from_slice(&body[end + 2..end + 2 + len]);
+        body = &body[end + 2 + len + 2..];
+    }
+}
+
+#[tokio::test]
+async fn a_packed_stream_is_readable_event_by_event_and_a_whole_file_at_its_end() {
+    let gateway = Gateway::start().await;
+    let document = |n: u32| format!(r#"{{"n":{n},"pad":"{}"}}"#, "pointstream ".repeat(100));
+    gateway.publish(&document(1));
+    let gzip = "X-Sd-Compress: true\r\nAccept-Encoding: gzip\r\n";
+    let mut texts = Vec::new();
+    for more in ["", NOT_PLAIN] {
+        let mut stream = open(&gateway, &format!("{gzip}{more}")).await;
+        let mut bytes = Vec::new();
+        // Each event can be read as soon as it has come.
+        for n in 2..5 {
+            let mark =
+                if n == 2 { "event: data".to_owned() } else { format!("\"value\":{}", n - 1) };
+            loop {
+                let body = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+                let so_far = body.map(|at| {
+                    let mut padded = bytes[at + 4..].to_vec();
+                    padded.extend_from_slice(b"0\r\n\r\n");
+                    let mut out = Vec::new();
+                    let _ =
+                        flate2::read::GzDecoder::new(&unchunk(&padded)[..]).read_to_end(&mut out);
+                    String::from_utf8(out).unwrap()
+                });
+                if so_far.is_some_and(|text| text.contains(&mark) && text.ends_with("\n\n")) {
+                    break;
+                }
+                assert_ne!(soon(stream.read_buf(&mut bytes)).await.unwrap(), 0);
+            }
+            gateway.publish(&document(n));
+        }
+        gateway.hub.remove("plant").unwrap();
+        while !bytes.ends_with(b"\r\n0\r\n\r\n") {
+            assert_ne!(soon(stream.read_buf(&mut bytes)).await.unwrap(), 0);
+        }
+        let at = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+        let head = std::str::from_utf8(&bytes[..at]).unwrap();
+        assert!(head.contains("content-encoding: gzip\r\n"), "{head}");
+        let packed = unchunk(&bytes[at..]);
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&packed[..]).read_to_string(&mut text).unwrap();
+        assert!(packed.len() < text.len() / 2, "{} of {}", packed.len(), text.len());
+        assert!(text.starts_with(": ok\nretry: "), "{text}");
+        assert!(text.contains("event: error"), "{text}");
+        texts.push(text);
+        gateway.hub.create("plant", pointstream_hub::TopicOptions::text()).unwrap();
+        gateway.publish(&document(1));
+    }
+    let shapes: Vec<Vec<&str>> = texts
+        .iter()
+        .map(|text| text.lines().filter(|line| line.starts_with("event")).collect())
+        .collect();
+    assert_eq!(shapes[0], shapes[1]);
 }
 
 #[tokio::test]

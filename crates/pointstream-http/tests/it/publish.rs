@@ -167,3 +167,54 @@ async fn a_batch_tells_of_each_publication_what_became_of_it() {
     send(&gateway, "GET /publish/v1/topics", "", "").await.expect_error(405);
     gateway.stop().await;
 }
+
+/// Section 11.11: what is large, deep or odd.
+#[tokio::test]
+async fn numbers_keys_and_depths_survive_or_are_refused() {
+    let gateway = gateway().await;
+    let odd = r#"{"a":1e400,"b":-0,"c":9007199254740993,"d":12345678901234567890.123,"__proto__":{"x":1},"e":"\ud83d\ude00"}"#;
+    assert_eq!(post(&gateway, "open", JSON, odd).await.status, 204);
+    let mut stream = gateway.subscribe("/v1/topics/open", "").await;
+    assert_eq!(stream.event().await.data, odd, "numbers keep their digits");
+    for depth in [129, 100_000] {
+        let deep = "[".repeat(depth) + &"]".repeat(depth);
+        post(&gateway, "open", JSON, &deep).await.expect_error(400);
+    }
+    let deep = "[".repeat(128) + &"]".repeat(128);
+    assert_eq!(post(&gateway, "open", JSON, &deep).await.status, 204);
+    for bad in ["[\"\u{7}\"]", r#"["\ud800"]"#, "[01]", "[1.]", "[+1]", "nan", "[1,]"] {
+        post(&gateway, "open", JSON, bad).await.expect_error(400);
+    }
+    let keys: Vec<String> = (0..60_000).map(|n| format!("\"k{n}\":{n}")).collect();
+    let many = format!("{{{}}}", keys.join(","));
+    assert_eq!(post(&gateway, "open", JSON, &many).await.status, 204);
+    let one = many.replace("\"k30000\":30000", "\"k30000\":1");
+    assert_eq!(post(&gateway, "open", JSON, &one).await.status, 204);
+    let mut last = stream.event().await;
+    while last.name != "patch" {
+        last = stream.event().await;
+    }
+    assert_eq!(last.data, r#"[{"op":"replace","path":"/k30000","value":1}]"#);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_topic_takes_so_many_publications_a_minute() {
+    let gateway = gateway().await;
+    let mut options = TopicOptions::text();
+    (options.open, options.per_minute_max) = (true, Some(2));
+    gateway.hub.create("slow", options).unwrap();
+    let left = |answer: &Answer| answer.header("x-ratelimit-remaining-minute").unwrap().to_owned();
+    let answer = post(&gateway, "slow", JSON, "1").await;
+    assert_eq!((answer.status, left(&answer)), (204, "1".to_owned()));
+    assert_eq!(answer.header("x-ratelimit-minute"), Some("2"));
+    assert_eq!(answer.header("x-ratelimit-limit-minute"), Some("2"));
+    assert_eq!(left(&post(&gateway, "slow", JSON, "{").await), "0", "what is refused counts");
+    let answer = post(&gateway, "slow", JSON, "2").await;
+    assert_eq!((answer.status, left(&answer)), (429, "0".to_owned()));
+    assert_eq!(answer.text(), r#"{"message":"API rate limit exceeded"}"#);
+    let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=31).contains(&wait), "{wait}");
+    assert_eq!(post(&gateway, "open", JSON, "1").await.header("x-ratelimit-minute"), None);
+    gateway.stop().await;
+}

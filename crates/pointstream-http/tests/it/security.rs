@@ -80,6 +80,54 @@ async fn a_page_of_another_site_can_neither_read_nor_write() {
 }
 
 #[tokio::test]
+async fn a_page_that_was_named_may_use_the_server() {
+    let gateway = Gateway::with(|options| {
+        options.allowed_origins = vec!["https://app.example".into()];
+        options.token = Some(Token::new("s3cret"));
+    })
+    .await;
+    gateway.publish("1");
+    let origin = "Origin: https://app.example\r\n";
+    let token = format!("{origin}Authorization: Bearer s3cret\r\nSec-Fetch-Site: cross-site\r\n");
+    for target in ["/v1/points", "/v1/topics/plant/snapshot", "/nowhere"] {
+        let answer = gateway.request(&format!("GET {target}"), &token, "").await;
+        let allowed = answer.header("access-control-allow-origin");
+        assert_eq!(allowed, Some("https://app.example"), "{target}");
+        assert_eq!(answer.header("vary"), Some("Origin"));
+        assert_eq!(answer.header("access-control-allow-credentials"), None);
+        assert_eq!(answer.header("cross-origin-resource-policy"), Some("cross-origin"));
+    }
+    for way in ["", "TE: trailers\r\n"] {
+        let headers = format!("{token}{way}");
+        let stream = gateway.subscribe("/v1/topics/plant", &headers).await;
+        let allowed = stream.head.header("access-control-allow-origin");
+        assert_eq!(allowed, Some("https://app.example"));
+        assert!(stream.head.header("vary").unwrap().contains("Origin"));
+        assert!(
+            stream.head.header("access-control-expose-headers").unwrap().contains("X-Sd-Session")
+        );
+    }
+    // Asking whether it may needs no token; doing it does.
+    let asks = "Access-Control-Request-Method: GET\r\n\
+                Access-Control-Request-Headers: authorization, last-event-id, x-sd-mode, x-evil\r\n";
+    let answer = gateway.request("OPTIONS /v1/topics/plant", &format!("{origin}{asks}"), "").await;
+    assert_eq!(answer.status, 204);
+    let headers = answer.header("access-control-allow-headers");
+    assert_eq!(headers, Some("authorization, last-event-id, x-sd-mode"));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("POST"));
+    let refused = gateway.request("GET /v1/points", origin, "").await;
+    refused.expect_error(401);
+    assert_eq!(refused.header("access-control-allow-origin"), Some("https://app.example"));
+    // Others are refused as before.
+    for other in ["https://app.example.evil.example", "http://app.example", "null"] {
+        let headers = format!("Origin: {other}\r\n{asks}");
+        let answer = gateway.request("OPTIONS /v1/topics/plant", &headers, "").await;
+        answer.expect_error(403);
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+}
+
+#[tokio::test]
 async fn what_a_browser_loads_for_another_site_is_refused() {
     let gateway = Gateway::start().await;
     let get = async |path: &str, site: &str, mode: &str, dest: &str| {
@@ -162,7 +210,8 @@ async fn with_a_token_nothing_but_the_page_and_the_health_is_open() {
 async fn bind(addr: &str, token: Option<Token>) -> Result<Server, BindError> {
     let mut options = Options::new(addr.parse().unwrap(), Seed::new(0));
     options.token = token;
-    Server::bind(Hub::new(Limits::default(), Seed::new(0)), Arc::new(Plant), options).await
+    Server::bind(Hub::new(Limits::default(), Seed::new(0)), Arc::new(Plant::default()), options)
+        .await
 }
 
 #[tokio::test]

@@ -52,8 +52,9 @@ async fn a_stream_has_the_documented_head_and_order() {
     assert!(session.len() == 32 && session.bytes().all(|b| b.is_ascii_hexdigit()));
     let data = stream.event().await;
     let epoch = data.last_event_id.strip_suffix("#1").unwrap().to_owned();
+    let retry = stream.parser.retry.unwrap();
     let text = format!(
-        ": ok\nretry: 3000\n\nid: {epoch}#1\nevent: data\n\
+        ": ok\nretry: {retry}\n\nid: {epoch}#1\nevent: data\n\
          data: {{\"temp\":21.5,\"name\":\"S\\u00fcd\"}}\n\n"
     );
     assert_eq!(std::str::from_utf8(stream.raw()).unwrap(), text);
@@ -65,6 +66,35 @@ async fn a_stream_has_the_documented_head_and_order() {
          data: [{{\"op\":\"replace\",\"path\":\"/temp\",\"value\":21.6}}]\n\n"
     );
     assert_eq!(std::str::from_utf8(stream.raw()).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_topic_is_found_by_the_url_of_its_source_or_of_its_own() {
+    let gateway = Gateway::with(|options| {
+        options.sources = vec![("http://api.example/prices?a=1".into(), "plant".into())];
+    })
+    .await;
+    gateway.publish("1");
+    let own = format!("/http://{}/v1/topics/plant?X-Sd-Token=t", gateway.addr);
+    for target in [
+        "/http://api.example/prices?a=1&X-Sd-Token=t&X-Sd-Header=Authorization%3A%20Basic%20QQ",
+        "/http:/api.example/prices?a=1?X-Sd-Token=t",
+        &own,
+    ] {
+        let event = gateway.subscribe(target, "").await.event().await;
+        assert_eq!((&*event.name, &*event.data), ("data", "1"), "{target}");
+    }
+    for target in [
+        "/http://api.example/other",
+        "/http://evil.example/v1/topics/plant",
+        "/http://169.254.169.254/latest/meta-data",
+        "/http://",
+    ] {
+        let mut stream = gateway.subscribe(target, "").await;
+        assert_eq!(stream.head.status, 200);
+        let event = stream.event().await;
+        assert_eq!((&*event.name, &parse(&event)["code"]), ("error", &json!(40_100)), "{target}");
+    }
 }
 
 #[tokio::test]
@@ -121,7 +151,8 @@ async fn a_client_that_has_all_is_sent_nothing_until_a_change() {
     let mut stream = gateway.subscribe("/v1/topics/plant", &headers).await;
     gateway.publish(r#"{"n":2,"m":2}"#);
     assert_eq!(stream.event().await.name, "patch");
-    assert!(stream.raw().starts_with(b": ok\nretry: 3000\n\nid: "));
+    let start = format!(": ok\nretry: {}\n\nid: ", stream.parser.retry.unwrap());
+    assert!(stream.raw().starts_with(start.as_bytes()));
 }
 
 #[tokio::test]
@@ -207,18 +238,28 @@ async fn silence_is_broken_by_comments() {
     while stream.parser.comments.len() < 4 {
         assert!(stream.read().await);
     }
-    assert_eq!(stream.raw(), b": ok\nretry: 3000\n\n:\n\n:\n\n:\n\n");
+    let text = format!(": ok\nretry: {}\n\n:\n\n:\n\n:\n\n", stream.parser.retry.unwrap());
+    assert_eq!(stream.raw(), text.as_bytes());
     assert!(stream.parser.events.is_empty());
 }
 
+/// Section 11.13: those that are cut at once do not come back at once.
 #[tokio::test]
-async fn retry_is_what_is_configured() {
-    let gateway = Gateway::with(|options| options.retry = Duration::from_millis(1_234)).await;
-    let mut stream = gateway.subscribe("/v1/topics/plant", "").await;
-    while stream.parser.retry.is_none() {
-        assert!(stream.read().await);
+async fn retry_is_what_is_configured_by_half_up_or_down() {
+    let gateway = Gateway::with(|options| options.retry = Duration::from_millis(2_000)).await;
+    let mut drawn = Vec::new();
+    for _ in 0..100 {
+        let mut stream = gateway.subscribe("/v1/topics/plant", "").await;
+        while stream.parser.retry.is_none() {
+            assert!(stream.read().await);
+        }
+        drawn.push(stream.parser.retry.unwrap());
     }
-    assert_eq!(stream.parser.retry, Some(1_234));
+    assert!(drawn.iter().all(|retry| (1_000..3_000).contains(retry)), "{drawn:?}");
+    for quarter in [1_000, 1_500, 2_000, 2_500] {
+        let some = drawn.iter().filter(|retry| (quarter..quarter + 500).contains(*retry)).count();
+        assert!(some > 5, "{some} from {quarter} on");
+    }
 }
 
 /// Section 11.1 of the hub's specification: our output, cut at every byte, gives the same events.
@@ -303,7 +344,7 @@ async fn streams_end_without_an_error_when_their_topics_go_with_the_server() {
     hub.create("plant", TopicOptions::text()).unwrap();
     hub.publish("plant", b"1").unwrap();
     let options = Options::new(([127, 0, 0, 1], 0).into(), Seed::new(2));
-    let server = Server::bind(hub.clone(), Arc::new(Plant), options).await.unwrap();
+    let server = Server::bind(hub.clone(), Arc::new(Plant::default()), options).await.unwrap();
     let addr = server.local_addr();
     let stop = Arc::new(Notify::new());
     let (stopped, topics) = (Arc::clone(&stop), hub.clone());

@@ -1,20 +1,21 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pointstream_http::{
-    Admin, BoxFuture, ConnError, ConnectorView, LevelView, LevelsView, Options, PointView,
-    PointsPage, PointsQuery, QueryError, Server, WriteError, WriteOutcome,
+    Admin, BoxFuture, ConnAct, ConnError, ConnectorView, LevelView, LevelsView, Options, PointView,
+    PointsPage, PointsQuery, QueryError, Server, TraceFeed, TraceRow, TraceView, WriteError,
+    WriteOutcome,
 };
 use pointstream_hub::{Hub, TopicOptions};
 use pointstream_point::{
-    Effective, Fault, Kind, LearnPath, LearnRow, Learned, Level, LevelWrite, PriorityArray,
+    Effective, Fault, Id, Kind, LearnPath, LearnRow, Learned, Level, LevelWrite, PriorityArray,
     RangeError, Status, Tag, Unit, Value,
 };
 use pointstream_time::{Instant, Seed};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
 use crate::parser::{Event, Parser};
@@ -23,6 +24,7 @@ use crate::parser::{Event, Parser};
 pub(crate) struct Gateway {
     pub(crate) addr: SocketAddr,
     pub(crate) hub: Hub,
+    pub(crate) trace: Arc<Ring>,
     stop: Option<oneshot::Sender<()>>,
     tasks: JoinSet<()>,
 }
@@ -48,12 +50,16 @@ impl Gateway {
         hub.create("rows", TopicOptions::rows()).unwrap();
         let mut options = Options::new(([127, 0, 0, 1], 0).into(), Seed::new(2));
         set(&mut options);
-        let server = Server::bind(hub.clone(), Arc::new(Plant), options).await.unwrap();
+        let trace = Arc::<Ring>::default();
+        let server =
+            Server::bind(hub.clone(), Arc::new(Plant { trace: Arc::clone(&trace) }), options)
+                .await
+                .unwrap();
         let addr = server.local_addr();
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
         tasks.spawn(server.run(async { drop(stopped.await) }));
-        Self { addr, hub, stop: Some(stop), tasks }
+        Self { addr, hub, trace, stop: Some(stop), tasks }
     }
 
     pub(crate) fn publish(&self, text: &str) {
@@ -286,7 +292,10 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
 }
 
 /// Five points of one connector, without any device.
-pub(crate) struct Plant;
+#[derive(Default)]
+pub(crate) struct Plant {
+    trace: Arc<Ring>,
+}
 
 fn plant_points() -> Vec<PointView> {
     let number = |id: &str| {
@@ -305,6 +314,55 @@ fn plant_points() -> Vec<PointView> {
     points.extend(["ahu.a", "ahu.b", "ahu.c", "ahu.silent"].map(number));
     points.sort_by(|a, b| a.id.cmp(&b.id));
     points
+}
+
+/// A trace that a test fills.
+#[derive(Default)]
+pub(crate) struct Ring {
+    state: Mutex<(bool, Vec<TraceRow>)>,
+    changed: Notify,
+}
+
+impl Ring {
+    pub(crate) fn push(&self, text: &str, bytes: &[u8]) {
+        let mut state = self.state.lock().unwrap();
+        let seq = state.1.len() as u64;
+        let row = TraceRow::new(
+            (seq, jiff::Timestamp::UNIX_EPOCH),
+            "req",
+            text.to_owned(),
+            (bytes, bytes.len()),
+        );
+        state.1.push(row);
+        self.changed.notify_waiters();
+    }
+}
+
+impl TraceFeed for Ring {
+    fn since(&self, seq: u64) -> TraceView {
+        let state = self.state.lock().unwrap();
+        let rows: Vec<_> = state.1.iter().filter(|row| row.seq >= seq).cloned().collect();
+        TraceView::new(state.0, state.1.len() as u64, 0, rows)
+    }
+
+    fn changed(self: Arc<Self>, seq: u64) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if self.since(seq).next <= seq {
+                changed.await;
+            }
+        })
+    }
+
+    fn switch(&self, on: bool) {
+        self.state.lock().unwrap().0 = on;
+    }
+
+    fn clear(&self) {
+        self.state.lock().unwrap().1.clear();
+    }
 }
 
 impl Admin for Plant {
@@ -389,6 +447,38 @@ impl Admin for Plant {
                 ("ahu", Some(_)) => Err(ConnError::Failed(Fault::permanent("no such place"))),
                 ("flat", _) => Err(ConnError::Failed(Fault::unsupported("learning"))),
                 _ => Err(ConnError::UnknownConnector),
+            }
+        })
+    }
+
+    fn details(&self, connector: &str) -> Option<String> {
+        (connector == "ahu").then(|| "id: ahu\n".to_owned())
+    }
+
+    fn point_details(&self, point: &str) -> Option<String> {
+        (point == "ahu.a").then(|| "id: ahu.a\n".to_owned())
+    }
+
+    fn trace(&self, connector: &str) -> Option<Arc<dyn TraceFeed>> {
+        (connector == "ahu").then(|| Arc::clone(&self.trace) as Arc<dyn TraceFeed>)
+    }
+
+    fn points_of(&self, connector: &str) -> Option<Vec<Id>> {
+        (connector == "ahu").then(|| vec!["ahu.a".parse().unwrap()])
+    }
+
+    fn act<'a>(&'a self, connector: &'a str, _: ConnAct) -> BoxFuture<'a, Result<(), ConnError>> {
+        Box::pin(async move {
+            if connector == "ahu" { Ok(()) } else { Err(ConnError::UnknownConnector) }
+        })
+    }
+
+    fn sync_cur<'a>(&'a self, point: &'a str) -> BoxFuture<'a, Result<(), ConnError>> {
+        Box::pin(async move {
+            match point {
+                "ahu.a" => Ok(()),
+                "ahu.b" => Err(ConnError::Failed(Fault::down("no route"))),
+                _ => Err(ConnError::UnknownPoint),
             }
         })
     }

@@ -135,3 +135,15 @@ async fn a_server_keeps_the_time_of_its_hub() {
     assert_eq!(data(&mut stream).await, json!([{"op": "replace", "path": "/n", "value": 4}]));
     assert!(begun.elapsed() >= Duration::from_millis(20));
 }
+
+#[tokio::test]
+async fn a_stream_is_padded_for_old_proxies() {
+    let gateway = gateway().await;
+    gateway.publish("1");
+    for headers in ["", "Accept: */*\r\nTE: trailers\r\n"] {
+        let mut stream = gateway.subscribe("/v1/topics/plant?X-Sd-Pad=1", headers).await;
+        stream.event().await;
+        let start = format!(":{}\nretry: ", " ".repeat(1_024));
+        assert!(stream.raw().starts_with(start.as_bytes()));
+    }
+}

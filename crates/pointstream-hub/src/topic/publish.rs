@@ -29,6 +29,9 @@ impl Topic {
         {
             return Ok(published);
         }
+        if let Some(rate) = &mut self.rate {
+            rate.take(self.now)?;
+        }
         if let Some(wanted) = publication.if_match
             && self.revision() != Some(wanted)
         {

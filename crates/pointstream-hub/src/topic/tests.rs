@@ -276,6 +276,37 @@ fn bytes_are_counted_for_documents_and_for_events() {
     assert_eq!(topic.stats(), expected);
 }
 
+/// A hundred quotes of which ten change their three prices: what the patches take of the documents.
+#[test]
+fn a_tenth_of_changes_takes_a_fifth_of_the_bytes() {
+    let mut topic = topic();
+    let mut seed = Seed::new(11);
+    let mut prices = vec![[74_709_u64; 3]; 100];
+    let mut cursor = topic.resume(Mode::Patch, None);
+    let (mut documents, mut wire) = (0, 0);
+    for round in 0..50 {
+        for _ in 0..10 {
+            let row = (seed.next_u64() % 100) as usize;
+            prices[row] = prices[row].map(|price| price + seed.next_u64() % 9);
+        }
+        let rows: Vec<String> = (0..)
+            .zip(&prices)
+            .map(|(n, [bid, mid, ask])| {
+                format!(r#"{{"Symbol":"PAIR{n:03}","Bid":0.{bid},"Mid":0.{mid},"Ask":0.{ask}}}"#)
+            })
+            .collect();
+        let text = format!("[{}]", rows.join(","));
+        topic.publish(text.as_bytes()).unwrap();
+        let sent: usize =
+            std::iter::from_fn(|| topic.next(&mut cursor)).map(|it| it.sse().len()).sum();
+        if round > 0 {
+            documents += text.len();
+            wire += sent;
+        }
+    }
+    assert!(wire * 100 <= documents * 21, "{wire} of {documents} bytes");
+}
+
 /// A client in the sense of RFC 6902 and of the Server-Sent Events: a document and the last id.
 #[derive(Debug)]
 struct Client {

@@ -306,11 +306,11 @@ fn run(seed: u64) -> (usize, usize) {
 #[test]
 fn every_client_ends_with_what_its_view_shows() {
     let mut sum = (0, 0);
-    for seed in 0..1_000 {
+    for seed in 0..600 {
         let Ok((errors, verified)) = std::panic::catch_unwind(|| run(seed)) else {
             panic!("run({seed}) failed");
         };
         sum = (sum.0 + errors, sum.1 + verified);
     }
-    assert!(sum.0 > 100 && sum.1 > 1_000, "errors and digests are met: {sum:?}");
+    assert!(sum.0 > 100 && sum.1 > 500, "errors and digests are met: {sum:?}");
 }

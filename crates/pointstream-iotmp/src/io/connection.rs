@@ -147,6 +147,11 @@ impl Connection {
         Instant::from_origin(self.origin.elapsed())
     }
 
+    /// Whether little enough waits to be sent that something large may be added.
+    pub fn has_room(&self) -> bool {
+        self.output.len() - self.written + self.session.queued() < ROOM
+    }
+
     /// The stream below.
     pub const fn stream(&self) -> &Stream {
         &self.stream
@@ -239,6 +244,8 @@ impl Connection {
 
 /// How much is read at a time.
 const INPUT_LEN: usize = 16 * 1024;
+/// How many bytes may wait while there is room for more.
+const ROOM: usize = 16 * 1024;
 /// How much room is kept for output while there is none.
 const OUTPUT_CAPACITY: usize = 512;
 /// How long the last words of a session may take.

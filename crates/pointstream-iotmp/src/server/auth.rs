@@ -71,6 +71,11 @@ impl Accounts {
         self.devices.insert((user, device), credential);
     }
 
+    /// Lets a device in no more.
+    pub fn remove(&mut self, user: &str, device: &str) {
+        self.devices.remove(&(user.to_string(), device.to_string()));
+    }
+
     /// These accounts and another one.
     #[must_use]
     pub fn with(mut self, user: &str, device: &str, credential: &str) -> Self {

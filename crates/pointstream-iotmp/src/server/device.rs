@@ -8,10 +8,11 @@ use tokio::sync::{Notify, oneshot};
 
 use super::event::DeviceId;
 use super::shared::Shared;
-use super::values::{Queue, Values};
+use super::values::{Queue, Sample, Values};
 use crate::Payload;
 use crate::mux::{self, JoinError, Mux, Sink};
 use crate::session::{Answer, RequestError, Stream};
+use crate::value::Map;
 
 /// What a server knows of one device, while it is connected or somebody wants its values.
 #[derive(Debug)]
@@ -20,15 +21,21 @@ pub(crate) struct State {
     inner: Mutex<Inner>,
     /// Wakes the connection's task.
     pub(crate) wake: Notify,
+    /// Wakes those who wait for the device to connect or to leave.
+    pub(crate) changed: Notify,
 }
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) mux: Mux<Arc<Payload>>,
+    pub(crate) mux: Mux<Arc<Sample>>,
     pub(crate) sinks: BTreeMap<Sink, Receiver>,
     /// The session that serves the device.
     pub(crate) session: Option<u64>,
     pub(crate) commands: VecDeque<Command>,
+    /// What the device has, by name, once it was asked in this session.
+    pub(crate) kinds: Option<Arc<BTreeMap<String, u64>>>,
+    /// How many want the device to be known whether it is there or not.
+    pub(crate) pins: usize,
 }
 
 /// Where the values of a sink go.
@@ -72,8 +79,10 @@ impl State {
             sinks: BTreeMap::new(),
             session: None,
             commands: VecDeque::new(),
+            kinds: None,
+            pins: 0,
         };
-        Self { id, inner: Mutex::new(inner), wake: Notify::new() }
+        Self { id, inner: Mutex::new(inner), wake: Notify::new(), changed: Notify::new() }
     }
 
     /// No call is made under this lock that could panic half-way, so that a poisoned one is whole.
@@ -103,15 +112,18 @@ impl State {
     }
 }
 
+/// What sinks are told: a value, or that their stream has ended.
+pub(crate) type Told = Vec<(Receiver, Option<Arc<Sample>>)>;
+
 /// Hands out what sinks are told. Without the lock of the device whose sinks they are, since
 /// another device's may be taken.
-pub(crate) fn deliver(told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
+pub(crate) fn deliver(told: &mut Told) {
     for (receiver, value) in told.drain(..) {
         match (receiver, value) {
             (Receiver::Queue(queue), Some(value)) => queue.push(value),
             (Receiver::Queue(queue), None) => queue.end(),
             (Receiver::Device(state, session, stream), Some(value)) => {
-                state.send(session, stream, value);
+                state.send(session, stream, Arc::new(value.value.clone()));
             }
             (Receiver::Device(..), None) => {}
         }
@@ -119,8 +131,13 @@ pub(crate) fn deliver(told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
 }
 
 impl Inner {
+    /// Whether nobody needs the device to be known.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.session.is_none() && self.sinks.is_empty() && self.pins == 0
+    }
+
     /// What sinks are told next, to be delivered after the lock.
-    pub(crate) fn take_told(&mut self, told: &mut Vec<(Receiver, Option<Arc<Payload>>)>) {
+    pub(crate) fn take_told(&mut self, told: &mut Told) {
         while let Some(event) = self.mux.poll_event() {
             let (sink, value) = match event {
                 mux::Event::Value(sink, value) => (sink, Some(value)),
@@ -172,6 +189,28 @@ impl Device {
         self.state.lock().session.is_some()
     }
 
+    /// The number of the session that serves it.
+    #[cfg(feature = "driver")]
+    pub(crate) fn session(&self) -> Option<u64> {
+        self.state.lock().session
+    }
+
+    /// Waits until its session is another one than this, or one that it had not.
+    #[cfg(feature = "driver")]
+    pub(crate) async fn changed_from(&self, session: Option<u64>) -> Option<u64> {
+        loop {
+            let changed = self.state.changed.notified();
+            let mut changed = core::pin::pin!(changed);
+            // Registered before it is looked at, so that no change falls between.
+            changed.as_mut().enable();
+            let present = self.session();
+            if present != session {
+                return present;
+            }
+            changed.await;
+        }
+    }
+
     /// Has the device carry out a resource, and gives its result: reads an output, writes an input
     /// (with `payload`), or does what a resource without values does.
     ///
@@ -191,6 +230,26 @@ impl Device {
         self.call(|answer| Command::Run { resource, payload, answer }).await
     }
 
+    /// The value of a resource: what an output gives; what was written last to an input, as far as
+    /// the device says. Nothing is written.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing changes at the device.
+    pub async fn read(&self, resource: &str) -> Result<Option<Payload>, CallError> {
+        if !matches!(self.kind(resource).await, Some(INPUT | BOTH)) {
+            return self.run(resource, None).await;
+        }
+        let samples = self.describe(Some(resource)).await?;
+        let map = samples.as_ref().and_then(|samples| samples.value().as_map());
+        let sample = map.and_then(|map| map.get("out").or_else(|| map.get("in")));
+        Ok(sample.map(Payload::from))
+    }
+
     /// What resources the device has, or what one of them takes and gives.
     ///
     /// Without `resource`, a map of names to maps, in which `fn` is 1 for one that only runs, 2 for an
@@ -206,6 +265,23 @@ impl Device {
     pub async fn describe(&self, resource: Option<&str>) -> Result<Option<Payload>, CallError> {
         let resource = resource.map(ToString::to_string);
         self.call(|answer| Command::Describe { resource, answer }).await
+    }
+
+    /// What kind of resource it is: 1 for one that only runs, 2 for an input, 3 for an output, 4 for
+    /// both. Nothing where the device does not say. It is asked once in a session.
+    pub(crate) async fn kind(&self, resource: &str) -> Option<u64> {
+        let known = self.state.lock().kinds.clone();
+        let kinds = match known {
+            Some(kinds) => kinds,
+            None => {
+                let asked = tokio::time::timeout(KINDS_TIME, self.describe(None)).await;
+                let list = asked.unwrap_or(Err(CallError::TimedOut)).ok().flatten();
+                let kinds = Arc::new(list.map(|list| kinds(&list)).unwrap_or_default());
+                self.state.lock().kinds = Some(Arc::clone(&kinds));
+                kinds
+            }
+        };
+        kinds.get(resource).copied()
     }
 
     /// The values of a resource, every `interval`, or without one whenever the device has something
@@ -243,7 +319,7 @@ impl Device {
         let mut inner = self.state.lock();
         inner.mux.leave(sink);
         let receiver = inner.sinks.remove(&sink);
-        let unused = inner.session.is_none() && inner.sinks.is_empty();
+        let unused = inner.is_unused();
         drop(inner);
         // It may hold the last handle of another device.
         drop(receiver);
@@ -261,5 +337,36 @@ impl Device {
         self.state.command(command(sender))?;
         let answer = receiver.await.unwrap_or(Err(CallError::Offline))?;
         if answer.ok { Ok(answer.payload) } else { Err(CallError::Refused(answer)) }
+    }
+}
+
+/// The kinds of resources on the wire that are written.
+pub(crate) const INPUT: u64 = 2;
+pub(crate) const BOTH: u64 = 4;
+
+/// How long a device may take to say what it has, where that is not what is asked.
+const KINDS_TIME: Duration = Duration::from_secs(3);
+
+/// The kinds in a description of all resources, those below others included, which the old dialect
+/// lists under `/`.
+pub(crate) fn kinds(list: &Payload) -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    if let Some(map) = list.value().as_map() {
+        collect(map, "", &mut found);
+    }
+    found
+}
+
+/// Recurses as deep as the value nests, which is bounded by its decoding.
+fn collect(map: Map<'_>, above: &str, found: &mut BTreeMap<String, u64>) {
+    for (name, about) in map.iter() {
+        let (Some(name), Some(about)) = (name.as_str(), about.as_map()) else { continue };
+        let path = std::format!("{above}{name}");
+        if let Some(below) = about.get("/").and_then(|below| below.as_map()) {
+            collect(below, &std::format!("{path}/"), found);
+        }
+        if let Some(kind) = about.get("fn").and_then(|kind| kind.as_u64()) {
+            found.insert(path, kind);
+        }
     }
 }

@@ -96,7 +96,13 @@ pub enum Event {
         /// Which resource.
         resource: String,
         /// The value.
-        value: Arc<Payload>,
+        value: Payload,
+        /// When it was taken, where the device says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        time_ms: Option<u64>,
+        /// The number that the device gave it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
     },
     /// A device published a value.
     Published {

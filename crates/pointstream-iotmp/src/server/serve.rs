@@ -14,12 +14,13 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::auth::Authenticator;
-use super::device::{CallError, Command, Device, Inner, Outcome, Receiver, State, deliver};
+use super::device::{CallError, Command, Device, Inner, Outcome, Receiver, State, Told, deliver};
 use super::event::{DeviceId, Event};
 use super::jobs::{self, Job};
 use super::services::Services;
 use super::shared::Shared;
 use super::topics::{Interest, Recipient, Subscription};
+use super::values::Sample;
 use super::wish::Wish;
 use crate::io::Connection;
 use crate::mux::{Action, Channel, Keeps, Sink};
@@ -242,7 +243,7 @@ struct Serving<A, S> {
     /// What the device has opened.
     feeds: BTreeMap<Stream, Fed>,
     jobs: JoinSet<(Option<Reply>, jobs::Done)>,
-    told: Vec<(Receiver, Option<Arc<Payload>>)>,
+    told: Told,
 }
 
 /// What a request of ours is for.
@@ -436,17 +437,24 @@ impl<A: Authenticator, S: Services> Serving<A, S> {
 
     fn on_value(&mut self, stream: Stream, data: Data) {
         let Some(channel) = self.channels.get(&stream).copied() else { return };
-        let value = Arc::new(data.payload);
+        let about = data.parameters.as_ref().and_then(|about| about.value().as_map());
+        let number = |name: &str| about.and_then(|about| about.get(name)?.as_u64());
+        let (time_ms, seq) = (number("time"), number("seq"));
+        let sample = Arc::new(Sample { value: data.payload, time_ms, seq });
         if let Some(line) = self.lines.get(&channel) {
             self.served.shared.tell(|| Event::Data {
                 id: Arc::clone(&self.device.state.id),
                 resource: line.resource.to_string(),
-                value: Arc::clone(&value),
+                value: sample.value.clone(),
+                time_ms,
+                seq,
             });
         }
         let now = self.served.shared.now();
         let mut inner = self.device.state.lock();
-        inner.mux.on_value(now, channel, value, data.raised);
+        // What was kept is no sample of the stream's interval.
+        let raised = data.raised || time_ms.is_some();
+        inner.mux.on_value(now, channel, sample, raised);
         inner.take_told(&mut self.told);
         drop(inner);
         deliver(&mut self.told);

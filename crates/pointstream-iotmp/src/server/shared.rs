@@ -75,6 +75,26 @@ impl Shared {
         Some(Device { shared: Arc::clone(self), state })
     }
 
+    fn entry(&self, devices: &mut HashMap<Arc<DeviceId>, Arc<State>>, id: &DeviceId) -> Arc<State> {
+        if let Some(state) = devices.get(id) {
+            return Arc::clone(state);
+        }
+        let id = Arc::new(id.clone());
+        let state = Arc::new(State::new(Arc::clone(&id), self.options.streams));
+        devices.insert(id, Arc::clone(&state));
+        state
+    }
+
+    /// The device, which is known from here on until it is unpinned, whether it is there or not.
+    #[cfg(feature = "driver")]
+    pub(crate) fn pin(self: &Arc<Self>, id: &DeviceId) -> Pinned {
+        let mut devices = self.lock();
+        let state = self.entry(&mut devices, id);
+        state.lock().pins += 1;
+        drop(devices);
+        Pinned(Device { shared: Arc::clone(self), state })
+    }
+
     /// A device was let in: its session is the one of this number from here on. One that it had before
     /// is over; its task finds that out when it is woken.
     pub(crate) fn attach(
@@ -87,20 +107,14 @@ impl Shared {
     ) -> Device {
         // Told under the lock, so that nobody sees two sessions of one device in disorder.
         let mut devices = self.lock();
-        let state = match devices.get(id) {
-            Some(state) => Arc::clone(state),
-            None => {
-                let id = Arc::new(id.clone());
-                let state = Arc::new(State::new(Arc::clone(&id), self.options.streams));
-                devices.insert(id, Arc::clone(&state));
-                state
-            }
-        };
+        let state = self.entry(&mut devices, id);
         let mut inner = state.lock();
         let replaced = inner.session.replace(session).is_some();
+        inner.kinds = None;
         inner.mux.set_keeps(keeps);
         inner.mux.on_connected();
         drop(inner);
+        state.changed.notify_waiters();
         if replaced {
             state.wake.notify_one();
             let reason = String::from("it connected again");
@@ -122,10 +136,11 @@ impl Shared {
         inner.session = None;
         inner.mux.on_disconnected();
         let commands = core::mem::take(&mut inner.commands);
-        if inner.sinks.is_empty() {
+        if inner.is_unused() {
             devices.remove(&state.id);
         }
         drop(inner);
+        state.changed.notify_waiters();
         self.tell(|| Event::Disconnected { id: Arc::clone(&state.id), reason });
         drop(devices);
         // Whoever waits for an answer is told by the drop.
@@ -136,7 +151,7 @@ impl Shared {
     pub(crate) fn forget_unused(&self, state: &Arc<State>) {
         let mut devices = self.lock();
         let inner = state.lock();
-        let unused = inner.session.is_none() && inner.sinks.is_empty();
+        let unused = inner.is_unused();
         let same = devices.get(&state.id).is_some_and(|known| Arc::ptr_eq(known, state));
         if unused && same {
             devices.remove(&state.id);
@@ -184,5 +199,18 @@ impl Drop for HalfOpen {
     fn drop(&mut self) {
         let places = self.shared.half_open.lock();
         places.unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+    }
+}
+
+/// A device that is known until this is dropped.
+#[cfg(feature = "driver")]
+#[derive(Debug)]
+pub(crate) struct Pinned(pub(crate) Device);
+
+#[cfg(feature = "driver")]
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.0.state.lock().pins -= 1;
+        self.0.shared.forget_unused(&self.0.state);
     }
 }

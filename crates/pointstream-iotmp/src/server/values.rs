@@ -18,12 +18,32 @@ pub struct Values {
     queue: Arc<Queue>,
 }
 
+/// A value of a resource.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Sample {
+    /// The value.
+    pub value: Payload,
+    /// When the device took it, in milliseconds since 1970 by its clock, where it says so: a device
+    /// that kept values while it was not connected does.
+    pub time_ms: Option<u64>,
+    /// The number that the device gave it, where it says so.
+    pub seq: Option<u64>,
+}
+
+impl Sample {
+    /// A value of which nothing else is known.
+    pub const fn new(value: Payload) -> Self {
+        Self { value, time_ms: None, seq: None }
+    }
+}
+
 /// What a reader of a resource is told.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Update {
     /// A value.
-    Value(Arc<Payload>),
+    Value(Arc<Sample>),
     /// The device refuses to stream the resource, or has stopped. Values come again when it connects
     /// anew or when somebody else begins to read the resource.
     Ended,
@@ -75,7 +95,7 @@ impl Drop for Values {
 }
 
 impl Queue {
-    pub(crate) fn push(&self, value: Arc<Payload>) {
+    pub(crate) fn push(&self, value: Arc<Sample>) {
         self.put(Update::Value(value));
     }
 
@@ -121,7 +141,7 @@ mod tests {
     #[test]
     fn a_slow_reader_loses_the_oldest_values_and_they_are_counted() {
         let queue = Queue::default();
-        let value = |number: usize| Arc::new(Payload::new(&(number as u64)).unwrap());
+        let value = |number: usize| Arc::new(Sample::new(Payload::new(&(number as u64)).unwrap()));
         for number in 0..Values::QUEUE_MAX + 3 {
             queue.push(value(number));
         }

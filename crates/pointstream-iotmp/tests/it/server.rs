@@ -135,7 +135,7 @@ fn serve(connection: &mut Connection, reply: Reply, ask: Ask) {
 
 async fn number(values: &mut pointstream_iotmp::server::Values) -> Option<u64> {
     match values.next().await {
-        Update::Value(value) => value.value().as_u64(),
+        Update::Value(sample) => sample.value.value().as_u64(),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::io;
 
 use pointstream_net::ws::{DialOptions, dial_ws};
-use pointstream_net::{ClientTls, Stream, dial, dial_tls};
+use pointstream_net::{ClientTls, Stream, TlsError, dial, dial_tls};
 
 use crate::io::Uri;
 use crate::session::Config;
@@ -36,6 +36,27 @@ impl Broker {
     pub fn with_tls(mut self, tls: ClientTls) -> Self {
         self.tls = Some(tls);
         self
+    }
+
+    /// This broker, secured with other authorities than those of browsers and with a certificate of
+    /// the client and its key, where they are given (PEM).
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with them.
+    pub fn with_pem(
+        self,
+        ca: Option<&[u8]>,
+        identity: Option<(&[u8], &[u8])>,
+    ) -> Result<Self, TlsError> {
+        let mut builder = ClientTls::builder();
+        if let Some(ca) = ca {
+            builder = builder.ca_pem(ca);
+        }
+        if let Some((chain, key)) = identity {
+            builder = builder.identity_pem(chain, key);
+        }
+        Ok(self.with_tls(builder.build()?))
     }
 
     /// Opens a stream to the broker.

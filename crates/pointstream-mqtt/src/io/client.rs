@@ -1,4 +1,5 @@
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::time::Duration;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -197,6 +198,18 @@ impl Client {
         }
     }
 
+    /// Waits until the connection has ended in order, for a second at most: its will is then not
+    /// published. It ends when nobody wants it any more; drop pins and observations before.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub async fn close(&self) {
+        let mut link = self.link();
+        let gone = link.wait_for(|link| !matches!(link, Link::Up(..) | Link::Connecting));
+        let _ = tokio::time::timeout(Duration::from_secs(1), gone).await;
+    }
+
     /// Takes a message to be published. There is room for so many as the session's queue has; who
     /// has more waits. What becomes of the message is what the [`Delivery`] gives; it is delivered
     /// whether that is awaited or not.
@@ -246,18 +259,40 @@ impl Client {
     ///
     /// Safe: a call that is dropped leaves no subscription.
     pub async fn observe(&self, filter: &str, qos: QoS) -> Result<Observation, ClientError> {
-        check_filter(filter).map_err(SubscribeError::from)?;
+        self.observe_all([filter], qos).await
+    }
+
+    /// Observes the topics of several filters as one stream. A message that several of them match
+    /// comes once.
+    ///
+    /// # Errors
+    ///
+    /// A filter is none, or the broker has refused it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a call that is dropped leaves no subscription.
+    pub async fn observe_all<'f>(
+        &self,
+        filters: impl IntoIterator<Item = &'f str>,
+        qos: QoS,
+    ) -> Result<Observation, ClientError> {
+        let options = SubscribeOptions { qos, ..SubscribeOptions::default() };
+        let mut wanted = Vec::new();
+        for filter in filters {
+            check_filter(filter).map_err(SubscribeError::from)?;
+            wanted.push((filter.into(), options));
+        }
         let id = self.new_id();
         let inbox = self.attach(id, Arc::default(), Vec::new()).await?;
-        let options = SubscribeOptions { qos, ..SubscribeOptions::default() };
         // Before there is a connection, so that nothing of a session that is resumed passes by.
-        let results = self.subscribe(id, vec![(filter.into(), options)]).await;
+        let results = self.subscribe(id, wanted).await;
         let observation = Observation { inbox, id, client: self.clone(), _pin: self.pin() };
         let results = results?;
         match results.await {
-            Ok(results) => match results.first() {
-                Some((_, Err(reason))) => Err(ClientError::Refused(*reason)),
-                _ => Ok(observation),
+            Ok(results) => match results.iter().find_map(|(_, result)| result.err()) {
+                Some(reason) => Err(ClientError::Refused(reason)),
+                None => Ok(observation),
             },
             Err(_) => Err(ClientError::Ended),
         }

@@ -23,7 +23,7 @@ pub(super) struct Incoming {
     skip: usize,
     /// Packet ids of QoS 2 that the broker has not released.
     unreleased: BTreeSet<u16>,
-    /// The last messages of QoS 1: connection, packet id, hash of the content.
+    /// The last messages of QoS 1 and 2: connection, packet id, hash of the content.
     recent: VecDeque<(u64, u16, u64)>,
     /// How many messages the broker waits to have acknowledged.
     unacknowledged: usize,
@@ -44,7 +44,7 @@ impl Incoming {
         self.recent.clear();
     }
 
-    /// Whether a message of QoS 1 is one that came by an earlier connection; if not, it is
+    /// Whether a message of QoS 1 or 2 is one that came by an earlier connection; if not, it is
     /// remembered.
     fn is_repeated(&mut self, epoch: u64, id: u16, publish: &Publish<'_>, topic: &str) -> bool {
         let mut hasher = DefaultHasher::new();
@@ -210,7 +210,11 @@ impl Session {
             {
                 return self.ack(PacketType::PubAck, id);
             }
-            (QoS::ExactlyOnce, Some(id)) if !incoming.unreleased.insert(id) => {
+            // A broker that was restarted may have forgotten what it has released.
+            (QoS::ExactlyOnce, Some(id))
+                if !incoming.unreleased.insert(id)
+                    || incoming.is_repeated(self.epoch, id, publish, &topic) =>
+            {
                 return self.ack(PacketType::PubRec, id);
             }
             _ => {}

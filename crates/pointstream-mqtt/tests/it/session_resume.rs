@@ -142,6 +142,20 @@ fn what_the_broker_sends_again_is_acknowledged_and_not_told_twice() {
 }
 
 #[test]
+fn a_broker_that_has_forgotten_a_release_does_not_double_the_message() {
+    let mut peer = Peer::open(persistent(Version::V3_1_1));
+    peer.feed(&[first("1", TWO, 1)]);
+    assert_eq!(peer.payloads(), ["1"]);
+    peer.feed(&[pubrel(1)]);
+    peer.expect(&[pubrec(1), pubcomp(1)]);
+    peer.session.connection_lost();
+    peer.reconnect(true);
+    peer.feed(&[again("1", TWO, 1), pubrel(1), again("2", TWO, 1)]);
+    assert_eq!(peer.payloads(), ["2"]);
+    peer.expect(&[pubrec(1), pubcomp(1), pubrec(1)]);
+}
+
+#[test]
 fn what_was_not_taken_yet_is_not_told_twice_either() {
     let mut peer = Peer::open(persistent(Version::V5));
     peer.feed(&[first("1", ONE, 1), first("2", TWO, 2)]);

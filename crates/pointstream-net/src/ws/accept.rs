@@ -55,6 +55,12 @@ pub enum AcceptError {
     Origin,
 }
 
+/// What a server answers as `Sec-WebSocket-Accept` to a client's `Sec-WebSocket-Key`, where the
+/// opening handshake is done by an HTTP server (RFC 6455 section 4.2.2).
+pub fn accept_key(key: &[u8]) -> String {
+    derive_accept_key(key)
+}
+
 /// Answers the opening handshake on a stream that was accepted, within `timeout`.
 ///
 /// # Errors

@@ -2,8 +2,10 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use super::operation::{Action, Operation};
+use crate::bytes::common_prefix;
 use crate::script::push_compact;
 use crate::tape::{Kind, ROOT, Tape, View};
 use crate::{Limits, OperationError, PatchError};
@@ -20,16 +22,22 @@ pub fn compose(first: &[u8], second: &[u8], limits: &Limits) -> Result<String, P
     if ops.len() > limits.ops_max as usize {
         return Err(PatchError::Operations);
     }
-    let mut replaced: BTreeSet<&str> = BTreeSet::new();
+    // None of these is in another one.
+    let mut replaced: BTreeSet<Place<'_>> = BTreeSet::new();
     let mut void = alloc::vec![false; ops.len()];
     for (at, op) in ops.iter().enumerate().rev() {
         if !op.replaces {
             replaced.clear();
             continue;
         }
-        void[at] = ancestors(&op.path).any(|path| replaced.contains(path));
+        let place = Place(&op.path);
+        let before = replaced.range(..=place).next_back();
+        void[at] = before.is_some_and(|before| before.holds(place));
         if !void[at] {
-            replaced.insert(&op.path);
+            while let Some(&inner) = replaced.range(place..).next().filter(|it| place.holds(**it)) {
+                replaced.remove(&inner);
+            }
+            replaced.insert(place);
         }
     }
     let mut out = String::from("[");
@@ -70,8 +78,29 @@ fn read<'a>(patch: View<'a>, limits: &Limits) -> Result<Vec<Op<'a>>, PatchError>
     Ok(ops)
 }
 
-/// A pointer and all that it is in.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    let slashes = path.match_indices('/').map(|(at, _)| &path[..at]);
-    slashes.chain([path])
+/// A pointer among others: what is in a value comes right behind the value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place<'a>(&'a str);
+
+impl Place<'_> {
+    /// Whether another place is this one or in it.
+    fn holds(self, other: Self) -> bool {
+        other.0.strip_prefix(self.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl Ord for Place<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (a, b) = (self.0.as_bytes(), other.0.as_bytes());
+        let common = common_prefix(a, b);
+        // A slash comes before all else that may follow the same beginning.
+        let next = |text: &[u8]| text.get(common).map(|&byte| (byte != b'/', byte));
+        next(a).cmp(&next(b))
+    }
+}
+
+impl PartialOrd for Place<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }

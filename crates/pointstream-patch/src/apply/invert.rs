@@ -13,11 +13,15 @@ use crate::{Limits, OperationErrorKind, PatchError};
 /// Tests stay tests. A move becomes a removal and an addition, so that the inverse holds every value
 /// that the patch took away.
 pub fn invert(document: &[u8], patch: &[u8], limits: &Limits) -> Result<String, PatchError> {
-    let mut inverse =
-        Inverse { text: String::new(), ops: Vec::new(), limit: limits.bytes_allowed() };
+    let mut inverse = Inverse {
+        text: String::new(),
+        ops: Vec::new(),
+        limit: limits.bytes_allowed(),
+        overflown: false,
+    };
     run(document, patch, limits, Some(&mut inverse))?;
-    let Inverse { text, ops, .. } = inverse;
-    if text.len() + ops.len() + "[]".len() > limits.bytes_allowed() {
+    let Inverse { text, ops, overflown, .. } = inverse;
+    if overflown || text.len() + ops.len() + "[]".len() > limits.bytes_allowed() {
         return Err(PatchError::Length);
     }
     let mut out = String::with_capacity(text.len() + ops.len() + "[]".len());
@@ -41,6 +45,8 @@ pub(super) struct Inverse {
     /// Where each begins.
     ops: Vec<usize>,
     limit: usize,
+    /// Whether they take more than the limit; then no more of them are written.
+    overflown: bool,
 }
 
 type Noted = Result<(), OperationErrorKind>;
@@ -88,8 +94,9 @@ impl Inverse {
         self.open(op, path.as_str());
         self.text.push_str("\",\"value\":");
         let start = self.text.len();
-        if !tree.write(cell, self.limit, &mut self.text) {
-            return Err(OperationErrorKind::Copies);
+        if self.overflown || !tree.write(cell, self.limit, &mut self.text) {
+            self.overflown = true;
+            return Ok(());
         }
         if tree.is_spaced() {
             let value = self.text.split_off(start);

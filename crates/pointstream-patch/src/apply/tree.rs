@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use self::sequence::Sequence;
 use crate::pointer::{IndexError, Pointer, array_index};
-use crate::string::{decode, encode};
+use crate::string::{decode, encode, means};
 use crate::tape::{Kind, NONE, ROOT, Tape, View};
 use crate::value::equal;
 use crate::{Limits, OperationErrorKind as Error};
@@ -141,6 +141,7 @@ impl<'a> Tree<'a> {
         let Some((parent, token)) = path.split_last() else {
             let top = self.cell(Cell::Null);
             self.cells.swap(top as usize, TOP as usize);
+            self.replaced.remove(&TOP);
             return Ok(top);
         };
         let parent = self.find(parent)?;
@@ -358,7 +359,7 @@ impl<'a> Tree<'a> {
             return index.get(key).copied();
         }
         members.list.iter().position(|member| {
-            member.as_ref().is_some_and(|member| decode(self.raw_key(&member.key)) == key)
+            member.as_ref().is_some_and(|member| means(self.raw_key(&member.key), key))
         })
     }
 
@@ -374,7 +375,7 @@ impl<'a> Tree<'a> {
         self.cells.extend(children.iter().map(|&child| Cell::Text(source, child)));
         let origin = if source == Source::Document { node } else { NONE };
         let expanded = if kind == Kind::Array {
-            let sequence = Sequence::new((first..self.cells.len() as u32).collect());
+            let sequence = Sequence::new(first..self.cells.len() as u32);
             Cell::Array(Box::new(Elements { sequence, origin, first }))
         } else {
             let list = children

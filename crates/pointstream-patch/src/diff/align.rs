@@ -28,7 +28,6 @@ pub(crate) struct Aligner {
     myers: Myers,
     best: Vec<(u64, u32)>,
     previous: Vec<u32>,
-    weights: Vec<u64>,
 }
 
 impl Aligner {
@@ -96,7 +95,7 @@ impl Aligner {
             + self.new.capacity()
             + self.partner.capacity()
             + self.previous.capacity();
-        let pairs = self.kept.capacity() + self.hashes.capacity() + self.weights.capacity();
+        let pairs = self.kept.capacity() + self.hashes.capacity();
         let wide = self.best.capacity() + self.occurrences.capacity();
         let parts = self.index.memory() + self.myers.memory() + self.identifier.memory();
         words * 4 + pairs * 8 + wide * 16 + self.taken.capacity() + parts
@@ -208,12 +207,11 @@ impl Aligner {
         if self.kept.is_sorted() {
             return;
         }
-        let Self { kept, best, previous, weights, old, .. } = self;
+        let Self { kept, best, previous, old, .. } = self;
         // A Fenwick tree of the heaviest subsequence that ends at an old position or before.
         best.clear();
         best.resize(old.len() + 1, (0, NONE));
         previous.clear();
-        weights.clear();
         let mut heaviest = (0, NONE);
         for (at, &(a, b)) in kept.iter().enumerate() {
             let mut before = (0, NONE);

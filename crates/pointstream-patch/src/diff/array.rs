@@ -257,11 +257,12 @@ impl Differ {
                     match from {
                         Some((OperationKind::Move, from)) if from == to => {}
                         Some((kind, from)) => {
-                            let value = match fate {
-                                Fate::Moved(a) => old.raw(self.aligner.old[a as usize]),
-                                _ => new.raw(node),
+                            let (value, node) = match fate {
+                                Fate::Moved(a) => (old, self.aligner.old[a as usize]),
+                                _ => (new, node),
                             };
-                            self.writer.write_shift(kind, base + from, base + to, value);
+                            let ends = (base + from, base + to);
+                            self.writer.write_shift(kind, ends, value, node);
                         }
                         None => {
                             if self.array.count_before(self.array.slots) == to + 1 {

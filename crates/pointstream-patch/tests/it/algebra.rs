@@ -87,3 +87,16 @@ fn a_chain_of_updates_of_one_leaf_does_not_grow() {
     assert!(!sum.contains("/a/v"), "{sum}");
     assert!(matches!(compose(b"{}", b"[]", &limits), Err(PatchError::NotAnArray)));
 }
+
+#[test]
+fn an_inverse_that_is_too_long_is_refused_as_that() {
+    let document = format!("[\"{}\",0]", "x".repeat(200));
+    let patch = br#"[{"op":"move","from":"/0","path":"/1"},{"op":"move","from":"/1","path":"/0"}]"#;
+    let mut limits = Limits::default();
+    limits.bytes_max = 300;
+    assert!(apply(document.as_bytes(), patch, &limits).is_ok());
+    let error = invert(document.as_bytes(), patch, &limits);
+    assert_eq!(error, Err(PatchError::Length));
+    limits.bytes_max = 1_000;
+    assert!(invert(document.as_bytes(), patch, &limits).is_ok());
+}

@@ -335,3 +335,44 @@ fn edits_stay_within_the_limits() {
     edits.commit().unwrap();
     assert_eq!(document.text(), r#"{"a":[],"b":[2,3]}"#);
 }
+
+#[test]
+fn handles_outlast_many_edits_made_by_pointer() {
+    // The first edit names the array by pointer, so that all of the object is opened after its value.
+    let members: String = (0..3_000).map(|at| format!("\"m{at}\":0,")).collect();
+    let rows: Vec<_> = (0..300).map(|at| at.to_string()).collect();
+    let mut document = document(&format!("{{{members}\"rows\":[{}]}}", rows.join(",")));
+    let last = document.handle(at("/rows/299")).unwrap();
+    let mut edits = document.edit();
+    for _ in 0..40 {
+        edits.insert(at("/rows/0"), "-1").unwrap();
+    }
+    edits.set(last, "\"here\"").unwrap();
+    edits.commit().unwrap();
+    assert_eq!(document.get(at("/rows/339")), Some("\"here\""));
+    assert_eq!(document.get(last), Some("\"here\""));
+}
+
+#[test]
+fn the_handle_of_a_document_that_was_removed_has_ended() {
+    let mut document = document("[1]");
+    let whole = document.handle(Pointer::ROOT).unwrap();
+    for set_before in [false, true] {
+        let mut edits = document.edit();
+        if set_before {
+            edits.set(Pointer::ROOT, "0").unwrap();
+        }
+        edits.remove(Pointer::ROOT);
+        edits.set(whole, "2").unwrap();
+        let Err(PatchError::Operation(error)) = edits.commit() else { panic!() };
+        assert_eq!(
+            (error.index(), error.kind()),
+            (1 + usize::from(set_before), OperationErrorKind::Gone)
+        );
+    }
+    let mut edits = document.edit();
+    edits.set(Pointer::ROOT, "3").unwrap();
+    edits.insert(whole, "4").unwrap();
+    edits.commit().unwrap();
+    assert_eq!(document.get(whole), Some("4"));
+}

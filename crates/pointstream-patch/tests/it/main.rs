@@ -4,6 +4,7 @@
 
 mod algebra;
 mod conformance;
+mod costs;
 mod diff;
 mod edits;
 mod hostile;

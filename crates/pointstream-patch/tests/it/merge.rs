@@ -151,3 +151,20 @@ proptest! {
         prop_assert!(same(&apply_with_oracle(&old, &patch), &new), "{}", patch);
     }
 }
+
+#[test]
+fn a_plain_patch_is_one_line_whatever_the_white_space_of_the_document() {
+    let mut options = Options::default();
+    options.moves = true;
+    let row = |id: u32| format!("{{\r\n \"id\" : {id},\r\n \"text\" : \"it stays {id}\" }}");
+    let list = |ids: [u32; 4]| format!("[{}]", ids.map(row).join(",\r\n"));
+    let (old, new) = (list([1, 2, 3, 4]), list([4, 1, 2, 3]));
+    let change = diff_with(old.as_bytes(), new.as_bytes(), &options).unwrap();
+    let Change::Script(script) = change else { panic!() };
+    let mut patch = String::new();
+    script.render_plain_patch("", &mut patch);
+    assert_eq!(
+        patch,
+        r#"[{"op":"remove","path":"/3"},{"op":"add","path":"/0","value":{"id":4,"text":"it stays 4"}}]"#
+    );
+}

@@ -82,3 +82,42 @@ fn patches_of_crate_json_patch_go_in_and_out() {
     );
     assert_eq!(crate::support::value(&text.unwrap()), new);
 }
+
+#[cfg(feature = "serde_json")]
+#[test]
+fn a_value_of_any_depth_needs_no_stack() {
+    use pointstream_patch::{ParseErrorKind, PatchError, ValueError};
+    let mut deep = json!(1);
+    for _ in 0..200_000 {
+        deep = serde_json::Value::Array(vec![deep]);
+    }
+    let limits = Limits::default();
+    let refused = |result: Result<(), ValueError>| match result {
+        Err(ValueError::Patch(PatchError::Document(error))) => error.kind(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(apply_value(&mut deep, b"[]", &limits)), ParseErrorKind::Depth);
+    assert_eq!(refused(merge_value(&mut deep, b"1", &limits)), ParseErrorKind::Depth);
+    // Dropping it would need stack.
+    core::mem::forget(deep);
+}
+
+#[cfg(feature = "json-patch")]
+#[test]
+fn any_two_values_have_a_patch_of_crate_json_patch() {
+    use pointstream_patch::diff_json_patch;
+    let text = "a text that is long enough to stay";
+    let list = json!({"a": [1, 2, 3], "text": text});
+    for (old, new, len) in [
+        (list.clone(), list.clone(), 0),
+        (list.clone(), json!({"a": [1, 2, 3, 4], "text": text}), 1),
+        (list, json!([1]), 1),
+        (json!(1), json!("x"), 1),
+    ] {
+        let patch = diff_json_patch(&old, &new, &Options::default()).unwrap();
+        assert_eq!(patch.0.len(), len, "{patch}");
+        let mut value = old;
+        json_patch::patch(&mut value, &patch).unwrap();
+        assert_eq!(value, new);
+    }
+}

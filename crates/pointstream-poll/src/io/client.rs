@@ -218,6 +218,7 @@ impl Client {
     }
 
     #[cfg(not(feature = "tls"))]
+    #[expect(clippy::needless_pass_by_ref_mut, reason = "as with TLS, which keeps what it made")]
     async fn open(
         &mut self,
         url: &Uri,

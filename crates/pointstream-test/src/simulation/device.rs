@@ -1,6 +1,6 @@
 use core::time::Duration;
 
-use pointstream_conn::{Action, OpError, Outcome, Readings, Request};
+use pointstream_conn::{Action, OpError, Outcome, Readings, Request, Samples};
 use pointstream_point::{Fault, PointKey, Tags, Value};
 use pointstream_time::Seed;
 
@@ -79,6 +79,7 @@ impl Device {
             Action::Read(requests, _) => {
                 requests.iter().for_each(|request| self.read(&request.points, into));
             }
+            Action::History(..) => return Ok(Outcome::History(Samples::new())),
             Action::Learn(_) => return Ok(Outcome::Learned(Vec::new())),
             Action::Watch(keys) => self.read(keys, into),
             _ => {}

@@ -6,7 +6,7 @@ use pointstream_conn::{
     Readings,
 };
 use pointstream_point::{
-    Id, Kind, Level, Now, PointKey, PointSpec, Status, Tuning, Value, WriteInfo,
+    Id, Kind, Level, Now, PointKey, PointSpec, Span, Status, Tuning, Value, WriteInfo,
 };
 use pointstream_time::{Instant, Seed};
 
@@ -62,7 +62,8 @@ impl Member {
         let mut config = ConnConfig::new(id(format_args!("c{index}")), index);
         config.op_timeout = Duration::from_secs(5);
         config.seed = seed.next_u64();
-        let mut features = Features::NONE.with_poll().with_write().with_learn(Learn::Session);
+        let mut features =
+            Features::NONE.with_poll().with_write().with_learn(Learn::Session).with_history();
         let subscribes = index % 4 == 3;
         if subscribes {
             features = features.with_watch();
@@ -186,7 +187,10 @@ impl Member {
         }
         while let Some(event) = self.machine.poll_event() {
             match event {
-                Event::Written { .. } | Event::Synced { .. } | Event::Learned { .. } => {
+                Event::Written { .. }
+                | Event::Synced { .. }
+                | Event::Learned { .. }
+                | Event::History { .. } => {
                     self.answered += 1;
                 }
                 _ => {}
@@ -198,7 +202,7 @@ impl Member {
         let now = Now::simulated(at);
         let slot = (self.seed.next_u64() % u64::from(self.points.max(1))) as u32;
         let key = self.key(slot);
-        match self.seed.next_u64() % 17 {
+        match self.seed.next_u64() % 18 {
             0 | 1 => self.device.mood = Mood::Gone,
             2 => self.device.mood = Mood::Silent,
             3 => self.device.mood = Mood::Slow,
@@ -221,6 +225,10 @@ impl Member {
                 self.machine.handle(now, Input::Learn(None, self.asked));
             }
             15 => {
+                self.asked += 1;
+                self.machine.handle(now, Input::History(key, Span::ALL, self.asked));
+            }
+            16 => {
                 let tuning = Arc::clone(&self.tunings[self.seed.next_u64() as usize % 3]);
                 self.machine.handle(now, Input::Retune(vec![(key, tuning)]));
             }
@@ -285,6 +293,7 @@ impl Member {
     fn def(&self, slot: u32) -> PointDef {
         let mut spec = PointSpec::new(id(format_args!("p{slot}")), Kind::Number);
         (spec.cur, spec.write) = (Some("r".into()), Some("w".into()));
+        spec.more.his = Some("h".into());
         let tuning = Arc::clone(&self.tunings[slot as usize % 3]);
         PointDef::new(self.key(slot), Arc::new(spec), tuning)
     }

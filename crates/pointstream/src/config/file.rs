@@ -13,7 +13,8 @@ use super::raw::{
     ConnectorTable, EnumTable, File, PointTable, Quantity, ScheduleName, TopicTable, TuningTable,
 };
 use super::{
-    Config, ConnectorConfig, DUP_PREF, Problem, Problems, Source, TopicConfig, csv_points,
+    Config, ConnectorConfig, DUP_PREF, Problem, Problems, PublishConfig, Source, TopicConfig,
+    csv_points,
 };
 
 /// How large a configuration file may be.
@@ -91,10 +92,15 @@ impl Reader<'_> {
         let mut config = Config {
             listen: file.listen,
             allowed_hosts: file.allowed_hosts,
+            allowed_origins: file.allowed_origins,
             token_file: Some(self.dir.join(file.token_file.unwrap_or_else(|| TOKEN_FILE.into()))),
             ..Config::default()
         };
         config.store = file.store.map(|path| self.dir.join(path));
+        config.history.keep_days = file.history.keep_days;
+        if let Some(bytes) = file.history.bytes_max {
+            config.history.bytes_max = bytes;
+        }
         config.steady_time = file.steady_time;
         config.enums = Arc::new(self.enums(file.enums));
         let tunings = file.tuning.into_iter();
@@ -112,6 +118,15 @@ impl Reader<'_> {
                 self.problem(Some(span), message);
             }
             config.points.push(point);
+        }
+        for table in file.publish {
+            let table = table.into_inner();
+            self.once(&mut seen.publishers, &table.id, "publisher");
+            let mut publish = PublishConfig::new(table.id.into_inner(), table.kind, table.prefix);
+            (publish.topics, publish.points) = (table.topics, table.points);
+            publish.snapshot_time = table.snapshot_time.unwrap_or(publish.snapshot_time);
+            publish.options = table.options;
+            config.publish.push(publish);
         }
         for table in file.topic {
             let topic = self.topic(table.into_inner(), &mut seen);
@@ -198,6 +213,8 @@ impl Reader<'_> {
         spec.write = table.write.map(Into::into);
         (spec.more.min, spec.more.max, spec.more.step) = (table.min, table.max, table.step);
         spec.disabled = table.disabled;
+        spec.more.his = table.his.map(Into::into);
+        spec.more.his_convert = table.his_convert.map(Into::into);
         spec.more.cur_convert = table.cur_convert.map(Into::into);
         spec.more.write_convert = table.write_convert.map(Into::into);
         if let Some(quantity) = table.cur_calibration {
@@ -317,6 +334,7 @@ struct Seen {
     connectors: BTreeMap<Id, (String, usize)>,
     points: BTreeMap<Id, (String, usize)>,
     topics: BTreeMap<Id, (String, usize)>,
+    publishers: BTreeMap<Id, (String, usize)>,
 }
 
 impl Seen {

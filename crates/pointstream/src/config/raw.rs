@@ -16,10 +16,14 @@ pub(super) struct File {
     pub(super) listen: Option<String>,
     #[serde(default)]
     pub(super) allowed_hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) allowed_origins: Vec<String>,
     pub(super) token_file: Option<PathBuf>,
     #[serde(default)]
     pub(super) tuning: BTreeMap<Spanned<Id>, TuningTable>,
     pub(super) store: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) history: HistoryTable,
     #[serde(default, deserialize_with = "some_duration")]
     pub(super) steady_time: Option<Duration>,
     #[serde(default)]
@@ -33,6 +37,15 @@ pub(super) struct File {
     #[cfg(feature = "mqtt")]
     #[serde(default)]
     pub(super) sparkplug: Vec<Spanned<serde_json::Map<String, serde_json::Value>>>,
+    #[serde(default)]
+    pub(super) publish: Vec<Spanned<PublishTable>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HistoryTable {
+    pub(super) keep_days: Option<u32>,
+    pub(super) bytes_max: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -78,6 +91,22 @@ pub(super) enum Quantity {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct PublishTable {
+    pub(super) id: Spanned<Id>,
+    pub(super) kind: String,
+    pub(super) prefix: String,
+    #[serde(default)]
+    pub(super) topics: Vec<Id>,
+    #[serde(default)]
+    pub(super) points: Vec<Id>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub(super) snapshot_time: Option<Duration>,
+    /// What the kind takes.
+    #[serde(flatten)]
+    pub(super) options: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct ConnectorTable {
     pub(super) id: Spanned<Id>,
     pub(super) kind: Spanned<String>,
@@ -112,6 +141,8 @@ pub(super) struct PointTable {
     pub(super) unit: Option<Unit>,
     pub(super) cur: Option<String>,
     pub(super) write: Option<String>,
+    pub(super) his: Option<String>,
+    pub(super) his_convert: Option<String>,
     pub(super) cur_convert: Option<String>,
     pub(super) write_convert: Option<String>,
     pub(super) cur_calibration: Option<Spanned<Quantity>>,

@@ -13,26 +13,79 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// Keeps the value of a level, or no longer, and waits until it is on the disk.
+    /// Whether anything is kept.
+    pub(super) fn keeps(&self) -> bool {
+        #[cfg(feature = "store")]
+        {
+            self.rows.is_some()
+        }
+        #[cfg(not(feature = "store"))]
+        {
+            false
+        }
+    }
+
+    /// Waits until there is room for one row and keeps it, so that the row is then given without
+    /// waiting, under the lock that decides in which order rows are to come.
     #[cfg(not(feature = "store"))]
     #[expect(clippy::unused_async, reason = "with a store it waits")]
-    pub(super) async fn keep(&self, _: &Id, _: Level, _: Value, _: &str) -> Result<(), String> {
+    pub(super) async fn room(self) -> KeepRoom {
+        KeepRoom {}
+    }
+
+    /// Waits until there is room for one row and keeps it, so that the row is then given without
+    /// waiting, under the lock that decides in which order rows are to come.
+    #[cfg(feature = "store")]
+    pub(super) async fn room(self) -> KeepRoom {
+        match self.rows {
+            None => KeepRoom { row: None },
+            // Where the store has ended, the row has no taker and whoever keeps it is told.
+            Some(rows) => KeepRoom { row: Some(rows.reserve_owned().await.ok()) },
+        }
+    }
+}
+
+/// Room for one row.
+#[derive(Debug)]
+pub(super) struct KeepRoom {
+    #[cfg(feature = "store")]
+    row: Option<Option<tokio::sync::mpsc::OwnedPermit<stored::Row>>>,
+}
+
+impl KeepRoom {
+    /// Keeps the value of a level, or no longer.
+    #[cfg(not(feature = "store"))]
+    pub(super) fn keep(self, _: &Id, _: Level, _: Value, _: &str) -> Keeping {
+        Keeping {}
+    }
+
+    /// Keeps the value of a level, or no longer.
+    #[cfg(feature = "store")]
+    pub(super) fn keep(self, id: &Id, level: Level, val: Value, who: &str) -> Keeping {
+        Keeping { outcome: self.row.map(|room| stored::keep(room, id, level, val, who)) }
+    }
+}
+
+/// A row that was given to the store.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    #[cfg(feature = "store")]
+    outcome: Option<tokio::sync::oneshot::Receiver<Result<(), String>>>,
+}
+
+impl Keeping {
+    /// Waits until it is on the disk.
+    #[cfg(not(feature = "store"))]
+    #[expect(clippy::unused_async, reason = "with a store it waits")]
+    pub(super) async fn done(self) -> Result<(), String> {
         Ok(())
     }
 
-    /// Keeps the value of a level, or no longer, and waits until it is on the disk.
+    /// Waits until it is on the disk.
     #[cfg(feature = "store")]
-    pub(super) async fn keep(
-        &self,
-        id: &Id,
-        level: Level,
-        val: Value,
-        who: &str,
-    ) -> Result<(), String> {
-        match &self.rows {
-            Some(rows) => stored::keep(rows, id, level, val, who).await,
-            None => Ok(()),
-        }
+    pub(super) async fn done(self) -> Result<(), String> {
+        let Some(outcome) = self.outcome else { return Ok(()) };
+        outcome.await.unwrap_or_else(|_| Err("the gateway has ended".to_owned()))
     }
 }
 
@@ -72,7 +125,8 @@ mod stored {
     /// the last of its keepers.
     pub(crate) fn open(
         path: &Path,
-    ) -> Result<(Keeper, Kept, impl Future<Output = ()> + Send + use<>), StoreError> {
+    ) -> Result<(Keeper, Kept, Arc<Store>, impl Future<Output = ()> + Send + use<>), StoreError>
+    {
         let (store, opened) = Store::open(path)?;
         if let Opened::Quarantined { aside, why } = &opened {
             let (file, aside) = (path.display(), aside.display());
@@ -89,22 +143,24 @@ mod stored {
             }
         }
         let (sender, rows) = mpsc::channel(ROWS_MAX);
-        Ok((Keeper { rows: Some(sender) }, kept, write(Arc::new(store), rows)))
+        let store = Arc::new(store);
+        Ok((Keeper { rows: Some(sender) }, kept, Arc::clone(&store), write(store, rows)))
     }
 
-    pub(super) async fn keep(
-        rows: &mpsc::Sender<Row>,
+    pub(super) fn keep(
+        room: Option<mpsc::OwnedPermit<Row>>,
         id: &Id,
         level: Level,
         val: Value,
         who: &str,
-    ) -> Result<(), String> {
+    ) -> oneshot::Receiver<Result<(), String>> {
         let (done, outcome) = oneshot::channel();
         let row = (val != Value::Null).then(|| LevelRow { val, who: who.to_owned() });
         let key = format!("{id}/{}", level.number());
-        let ended = || "the gateway has ended".to_owned();
-        rows.send(Row { key, row, done }).await.map_err(|_| ended())?;
-        outcome.await.unwrap_or_else(|_| Err(ended()))
+        if let Some(room) = room {
+            drop(room.send(Row { key, row, done }));
+        }
+        outcome
     }
 
     /// Writes what waits, as one transaction each time, so that many writers cost one flush.
@@ -113,19 +169,29 @@ mod stored {
         while rows.recv_many(&mut batch, ROWS_MAX).await > 0 {
             let (store, taken) = (Arc::clone(&store), core::mem::take(&mut batch));
             let write = move || {
-                let result = store.write(|writer| {
-                    taken.iter().try_for_each(|Row { key, row, .. }| match row {
-                        Some(row) => writer.put(&LEVELS, key, row),
-                        None => writer.remove(&LEVELS, key).map(drop),
-                    })
-                });
-                let result = result.map_err(|error| error.to_string());
-                // Whoever asked may have stopped waiting.
-                taken.into_iter().for_each(|row| drop(row.done.send(result.clone())));
+                // One that cannot be kept must not take the others with it.
+                let together = put(&store, &taken);
+                let alone = together.is_err() && taken.len() > 1;
+                for row in taken {
+                    let rows = core::slice::from_ref(&row);
+                    let result = if alone { put(&store, rows) } else { together.clone() };
+                    // Whoever asked may have stopped waiting.
+                    drop(row.done.send(result));
+                }
             };
             if let Err(error) = tokio::task::spawn_blocking(write).await {
                 tracing::error!(%error, "The store failed.");
             }
         }
+    }
+
+    fn put(store: &Store, rows: &[Row]) -> Result<(), String> {
+        let written = store.write(|writer| {
+            rows.iter().try_for_each(|Row { key, row, .. }| match row {
+                Some(row) => writer.put(&LEVELS, key, row),
+                None => writer.remove(&LEVELS, key).map(drop),
+            })
+        });
+        written.map_err(|error| error.to_string())
     }
 }

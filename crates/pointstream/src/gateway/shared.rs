@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use pointstream_conn::{Changes, Clock, ConnView, Follower, Handle, NamedTuning, PointDef};
 use pointstream_hub::Hub;
 use pointstream_point::{Cur, EnumDefs, Id, PointKey, PointSpec, Tuning};
-use pointstream_points::{Arrays, Points, Watches};
+use pointstream_points::{Arrays, Points, WatchId, Watches};
 use pointstream_time::Instant;
 use tokio::sync::Notify;
 
 use super::keeper::Keeper;
 use super::levels::Kept;
+use super::notices::Notices;
 use super::{ApplyError, topics::TopicState};
 use crate::config::ConnectorConfig;
 
@@ -29,10 +30,16 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) points: Points,
     pub(super) watches: Watches,
+    /// The watches of applications with the ids that they name, so that points which come, or come
+    /// again by another configuration, are in them.
+    pub(super) watched_ids: BTreeMap<WatchId, Vec<Id>>,
     pub(crate) conns: BTreeMap<Id, Conn>,
     pub(super) topics: BTreeMap<Id, TopicState>,
     #[cfg(feature = "mqtt")]
     pub(super) edges: Vec<super::sparkplug::EdgeState>,
+    notices: Notices,
+    #[cfg(feature = "store")]
+    pub(crate) his: super::history::Histories,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
     /// The points that belong to no connector.
     own: BTreeMap<Id, PointKey>,
@@ -51,7 +58,7 @@ const OWN_SHARD: u32 = 0;
 /// A running connector.
 #[derive(Debug)]
 pub(crate) struct Conn {
-    shard: u32,
+    pub(super) shard: u32,
     pub(crate) config: ConnectorConfig,
     pub(crate) view: ConnView,
     pub(crate) handle: Handle,
@@ -63,6 +70,12 @@ impl Conn {
     pub(super) fn new(shard: u32, config: &ConnectorConfig, handle: Handle) -> Self {
         let config = ConnectorConfig { points: Vec::new(), ..config.clone() };
         Self { shard, config, view: ConnView::default(), handle, keys: BTreeMap::new() }
+    }
+
+    /// The ids of its points.
+    #[cfg(feature = "http")]
+    pub(crate) fn point_ids(&self) -> impl Iterator<Item = &Id> {
+        self.keys.keys()
     }
 
     /// How many points it has.
@@ -114,6 +127,7 @@ impl Shared {
         for &key in conn.keys.values() {
             state.watches.forget(key);
         }
+        state.notices.forget(&self.hub, id);
         state.points.remove_shard(conn.shard);
     }
 
@@ -159,6 +173,10 @@ impl Shared {
         &self,
         config: &ConnectorConfig,
     ) -> Result<bool, ApplyError> {
+        // Taken before the lock, so that nobody writes a point before its connector has it.
+        let room = self.lock().conns.get(&config.id).map(|conn| conn.handle.room());
+        let Some(room) = room else { return Ok(false) };
+        let room = room.await;
         let (handle, fresh, retuned, switched, changed) = {
             let mut guard = self.lock();
             let state = &mut *guard;
@@ -189,16 +207,16 @@ impl Shared {
             conn.config = ConnectorConfig { points: Vec::new(), ..config.clone() };
             let changed = switched || named || !fresh.is_empty() || !retuned.is_empty();
             let handle = conn.handle.clone();
-            fresh.iter().for_each(|def| self.adopt(state, def.key));
-            (handle, fresh, retuned, switched, changed)
-        };
-        if !fresh.is_empty() {
             let keys: Vec<_> = fresh.iter().map(|def| def.key).collect();
-            handle.bind(fresh).await;
-            // What is new after the start has its first write now.
-            if self.lock().steady {
-                self.write_first(&keys).await;
+            keys.iter().for_each(|&key| self.adopt(state, key));
+            if !fresh.is_empty() {
+                room.bind(fresh);
             }
+            (handle, keys, retuned, switched, changed)
+        };
+        // What is new after the start has its first write now.
+        if !fresh.is_empty() && self.lock().steady {
+            self.write_first(&fresh).await;
         }
         if !retuned.is_empty() {
             handle.retune(retuned).await;
@@ -275,11 +293,19 @@ impl Shared {
     /// Forgets the priority arrays of points that are no more.
     pub(super) fn forget_arrays(&self) {
         let mut guard = self.lock();
-        let State { arrays, points, .. } = &mut *guard;
+        let State { arrays, points, keeper, kept, .. } = &mut *guard;
+        // One that is switched off keeps what it has until it is switched on again.
+        let writable = |spec: &PointSpec| spec.write.is_some() || spec.more.writable;
         let gone =
-            |id: &&Id| points.find(id.as_str()).is_none_or(|(_, entry)| !entry.spec.is_writable());
+            |id: &&Id| points.find(id.as_str()).is_none_or(|(_, entry)| !writable(&entry.spec));
         let gone: Vec<Id> = arrays.ids().filter(gone).cloned().collect();
-        gone.iter().for_each(|id| arrays.forget(id.as_str()));
+        for id in gone {
+            let levels = arrays.forget(id.as_str());
+            // The store has them still, and gives them back should the point come again.
+            if keeper.keeps() && !levels.is_empty() {
+                kept.insert(id, levels);
+            }
+        }
     }
 
     /// Takes over the enum definitions and tells everyone if they are others.
@@ -339,8 +365,13 @@ impl Shared {
             state.keeper = Keeper::default();
             #[cfg(feature = "mqtt")]
             state.edges.clear();
+            #[cfg(feature = "store")]
+            {
+                state.his = super::history::Histories::default();
+            }
             core::mem::take(&mut state.topics).into_keys().collect()
         };
+        let _ = self.hub.remove(super::notices::TOPIC);
         for id in topics {
             // One that is gone already is what is wanted.
             let _ = self.hub.remove(id.as_str());
@@ -365,13 +396,23 @@ impl Shared {
         state: &mut State,
         changes: impl IntoIterator<Item = (PointKey, &'a Cur)>,
     ) {
+        #[cfg(feature = "store")]
+        let at = self.clock.now().wall;
         let State { points, topics, .. } = state;
+        #[cfg(feature = "store")]
+        let his = Some(&mut state.his).filter(|his| state.steady && !his.is_idle());
+        #[cfg(feature = "store")]
+        let mut his = his;
         #[cfg(feature = "mqtt")]
         let edges = &state.edges;
         let row = |(key, cur)| {
             let entry = points.apply(key, cur)?;
             #[cfg(feature = "mqtt")]
             edges.iter().for_each(|edge| edge.tell(key, cur));
+            #[cfg(feature = "store")]
+            if let Some(his) = &mut his {
+                his.on_change(key, at, cur);
+            }
             Some((key, super::row::row(cur, entry.spec.unit)))
         };
         let rows: Vec<(PointKey, String)> = changes.into_iter().filter_map(row).collect();
@@ -419,14 +460,16 @@ impl Follower for Follow {
 
     fn on_conn(&self, view: &ConnView) {
         let Some(shared) = self.shared.upgrade() else { return };
+        let now = shared.clock.now();
         let mut guard = shared.lock();
-        let state = &mut *guard;
-        if let Some(conn) = state.conns.get_mut(&self.id)
+        let State { conns, notices, .. } = &mut *guard;
+        if let Some(conn) = conns.get_mut(&self.id)
             && conn.shard == self.shard
         {
             conn.view = view.clone();
+            notices.on_view(&shared.hub, &self.id, (now.at, now.wall), view);
             #[cfg(feature = "mqtt")]
-            state.edges.iter().for_each(|edge| edge.reach(&self.id, view.status));
+            guard.edges.iter().for_each(|edge| edge.reach(&self.id, view.status));
         }
     }
 }

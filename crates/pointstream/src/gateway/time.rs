@@ -23,8 +23,7 @@ pub(super) async fn keep_time(shared: Arc<Shared>) {
         }
         shared.hub.handle_timeout();
         let now = shared.clock.now().at;
-        let freed = shared.lock().watches.handle_timeout(now);
-        shared.tell_watched(freed).await;
+        shared.end_leases(now).await;
         shared.release_levels(now).await;
         if shared.become_steady(now) {
             let keys: Vec<_> = shared.lock().points.iter_after(None).map(|(key, _)| key).collect();

@@ -3,14 +3,47 @@ use std::collections::BTreeMap;
 
 use pointstream_point::{Fault, Id, PointKey};
 use pointstream_points::{WatchError, WatchId};
+use pointstream_time::Instant;
 use tokio::task::JoinSet;
 
 use super::Gateway;
+use super::shared::{Shared, State};
+
+impl Shared {
+    /// Ends the watches whose leases have run out.
+    pub(super) async fn end_leases(&self, now: Instant) {
+        let freed = {
+            let mut guard = self.lock();
+            let State { watches, watched_ids, .. } = &mut *guard;
+            let freed = watches.handle_timeout(now);
+            watched_ids.retain(|&watch, _| watches.is_open(watch));
+            freed
+        };
+        self.tell_watched(freed).await;
+    }
+
+    /// Puts the points that there are into the watches that name them.
+    pub(super) async fn rewatch(&self) {
+        let fresh = {
+            let mut guard = self.lock();
+            let State { watches, watched_ids, points, .. } = &mut *guard;
+            let mut fresh = Vec::new();
+            for (&watch, ids) in &*watched_ids {
+                let keys = ids.iter().filter_map(|id| points.find(id.as_str()));
+                // A watch is in the list as long as it is open.
+                fresh.extend(watches.add(watch, keys.map(|(key, _)| key)).unwrap_or_default());
+            }
+            fresh
+        };
+        self.tell_watched(fresh).await;
+    }
+}
 
 /// Watches and readings out of turn, for applications.
 impl Gateway {
     /// Has points polled, or subscribed to, from now on; with a lease only as long as it is renewed
-    /// in time, an hour at most. Ids of no point are left out.
+    /// in time, an hour at most. The watch goes by ids: a point that a later configuration changes
+    /// stays in it, and one that there is not so far is in it once there is.
     ///
     /// # Errors
     ///
@@ -31,6 +64,7 @@ impl Gateway {
             let watch = state.watches.open(now, lease)?;
             let keys = points.iter().filter_map(|id| state.points.find(id.as_str()));
             let fresh = state.watches.add(watch, keys.map(|(key, _)| key))?;
+            state.watched_ids.insert(watch, points.to_vec());
             (watch, fresh)
         };
         self.shared.changed_times.notify_one();
@@ -54,7 +88,11 @@ impl Gateway {
     ///
     /// The watch was closed, or its lease ran out.
     pub async fn unwatch(&self, watch: WatchId) -> Result<(), WatchError> {
-        let freed = self.shared.lock().watches.close(watch)?;
+        let freed = {
+            let mut state = self.shared.lock();
+            state.watched_ids.remove(&watch);
+            state.watches.close(watch)?
+        };
         self.shared.tell_watched(freed).await;
         Ok(())
     }

@@ -11,7 +11,8 @@ use pointstream::{Config, ConnectorConfig, Gateway};
 use pointstream_test::FakeDevice;
 
 /// What the drivers of fake devices can do.
-const FEATURES: Features = Features::NONE.with_poll().with_write().with_learn(Learn::Session);
+const FEATURES: Features =
+    Features::NONE.with_poll().with_write().with_learn(Learn::Session).with_history();
 
 pub(crate) fn id(text: &str) -> Id {
     text.parse().unwrap()

@@ -165,7 +165,7 @@ fn every_problem_is_told_with_its_place() {
     check(
         "listen =",
         "listne =",
-        "2:1: unknown field `listne`, expected one of `listen`, `allowed_hosts`, `token_file`, `tuning`, `store`, `steady_time`, `enums`, `point`, `connector`, `topic`",
+        "2:1: unknown field `listne`, expected one of `listen`, `allowed_hosts`, `allowed_origins`, `token_file`, `tuning`, `store`, `history`, `steady_time`, `enums`, `point`, `connector`, `topic`",
     );
     check(
         "\"500ms\"",
@@ -195,7 +195,7 @@ fn every_problem_is_told_with_its_place() {
     check(
         "cur =",
         "curr =",
-        "20:1: unknown field `curr`, expected one of `id`, `dis`, `kind`, `unit`, `cur`, `write`, `cur_convert`, `write_convert`, `cur_calibration`, `writable`, `cur_tracks_write`, `write_limit`, `min`, `max`, `step`, `disabled`, `tuning`, `tags`",
+        "20:1: unknown field `curr`, expected one of `id`, `dis`, `kind`, `unit`, `cur`, `write`, `his`, `his_convert`, `cur_convert`, `write_convert`, `cur_calibration`, `writable`, `cur_tracks_write`, `write_limit`, `min`, `max`, `step`, `disabled`, `tuning`, `tags`",
     );
     check(
         "\"temp\", ",

@@ -224,3 +224,127 @@ async fn a_point_of_two_connectors_stays_with_the_kind_that_it_prefers() {
     let error = bench.gateway.apply(none).await.unwrap_err().to_string();
     assert_eq!(error, "the point shared of connector b exists already in connector a");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_check_of_a_configuration_knows_of_preferences_too() {
+    let of = |connector: &str, kind: &str| {
+        let mut spec = point("shared");
+        spec.more.tags.set("connDupPref", Tag::Value(Value::str("other")));
+        ConnectorConfig::new(id(connector), kind).with("device", connector).with_point(spec)
+    };
+    let both = config([of("a", "fake"), of("b", "other")]);
+    assert_eq!(Bench::new().gateway.check(&both).unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_goes_by_ids_through_changes_of_the_configuration() {
+    let mut bench = Bench::new();
+    bench.a.set("a.sp", number(1.0));
+    bench.a.set("a.late", number(1.0));
+    let topic = pointstream::TopicConfig::new(id("plant")).on_demand();
+    bench.gateway.apply(writes(polled()).with_topic(topic.clone())).await.unwrap();
+    let watch = bench.gateway.watch(&[id("a.sp"), id("a.late")], None).await.unwrap();
+    let mut renamed = point("a.sp");
+    renamed.more.dis = Some("Setpoint".into());
+    // One that has changed, and one that comes while the other goes.
+    for only in [renamed, point("a.late")] {
+        let next = config([connector("a", &[]).with_point(only)]).with_topic(topic.clone());
+        bench.gateway.apply(next.with_tuning(id("default"), polled())).await.unwrap();
+        let reads = bench.a.calls("read");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(bench.a.calls("read") > reads + 8, "{} reads", bench.a.calls("read") - reads);
+    }
+    bench.gateway.unwatch(watch).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let reads = bench.a.calls("read");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bench.a.calls("read"), reads);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_point_that_takes_less_than_before_is_not_written_what_it_does_not_take() {
+    let mut bench = Bench::new();
+    bench.a.set("a.sp", number(0.0));
+    let tuning = polled().with_write_on_start(true);
+    bench.gateway.apply(writes(tuning.clone())).await.unwrap();
+    bench.gateway.write(&id("a.sp"), level(16, number(20.0))).await.unwrap();
+    bench.gateway.write(&id("a.sp"), level(8, number(40.0))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    bench.a.set("a.sp", number(0.0));
+    let mut spec = point("a.sp");
+    spec.more.max = Some(30.0);
+    let next = config([connector("a", &[]).with_point(spec)]);
+    bench.gateway.apply(next.with_tuning(id("default"), tuning)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(bench.a.get("a.sp"), Some(number(20.0)));
+}
+
+#[cfg(feature = "store")]
+#[tokio::test(start_paused = true)]
+async fn a_point_that_is_switched_off_or_left_out_for_a_while_has_its_levels_again() {
+    let store = file("left-out.redb");
+    let mut bench = Bench::new();
+    bench.a.set("a.sp", number(0.0));
+    let with = |disabled: bool, there: bool| {
+        let mut spec = point("a.sp");
+        spec.disabled = disabled;
+        let connector = connector("a", &["a.other"]);
+        let connector = if there { connector.with_point(spec) } else { connector };
+        let mut config = config([connector]).with_tuning(id("default"), polled());
+        config.store = Some(store.clone());
+        config
+    };
+    bench.gateway.apply(with(false, true)).await.unwrap();
+    bench.gateway.write(&id("a.sp"), level(8, number(19.0))).await.unwrap();
+    bench.gateway.write(&id("a.sp"), level(12, number(23.0))).await.unwrap();
+    bench.gateway.apply(with(true, true)).await.unwrap();
+    let refused = bench.gateway.write(&id("a.sp"), level(9, number(1.0))).await.unwrap_err();
+    assert_eq!(refused.to_string(), "the point is not writable");
+    bench.gateway.apply(with(false, true)).await.unwrap();
+    let released = bench.gateway.write(&id("a.sp"), level(9, Value::Null)).await.unwrap();
+    assert_eq!(released.effective.val, number(19.0), "nothing is lost by switching off");
+    bench.gateway.apply(with(false, false)).await.unwrap();
+    bench.gateway.apply(with(false, true)).await.unwrap();
+    let released = bench.gateway.write(&id("a.sp"), level(8, Value::Null)).await.unwrap();
+    assert_eq!(released.val, Value::Null);
+    assert_eq!(released.effective.val, Value::Null, "level 12 is not one that is kept");
+    // What is released is not there again after the next change, nor after a restart.
+    bench.gateway.apply(with(false, false)).await.unwrap();
+    bench.gateway.apply(with(false, true)).await.unwrap();
+    let effective = bench.gateway.write(&id("a.sp"), level(9, Value::Null)).await.unwrap();
+    assert_eq!(effective.effective.val, Value::Null);
+}
+
+/// Whoever comes into effect last is what the device and the store have last, however the writers
+/// are interleaved.
+#[cfg(feature = "store")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_at_the_same_time_leave_the_device_and_the_store_with_what_is_in_effect() {
+    let store = file("writers.redb");
+    let mut bench = Bench::new();
+    bench.a.set("a.sp", number(0.0));
+    let mut config = writes(Tuning::default());
+    config.store = Some(store.clone());
+    bench.gateway.apply(config.clone()).await.unwrap();
+    let gateway = std::sync::Arc::new(bench.gateway);
+    for round in 0..40 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for writer in 0..8 {
+            let gateway = std::sync::Arc::clone(&gateway);
+            let val = f64::from(round * 8 + writer + 1);
+            let write = LevelWrite::new(Level::MANUAL, number(val), format!("w{writer}"));
+            tasks.spawn(async move { gateway.write(&id("a.sp"), write).await.map(drop) });
+        }
+        for done in tasks.join_all().await {
+            done.unwrap();
+        }
+        let hidden = gateway.write(&id("a.sp"), level(17, number(-1.0))).await.unwrap();
+        assert_eq!(bench.a.get("a.sp"), Some(hidden.effective.val), "in round {round}");
+    }
+    let hidden = gateway.write(&id("a.sp"), level(17, number(-2.0))).await.unwrap();
+    std::sync::Arc::into_inner(gateway).unwrap().shutdown().await;
+    let mut again = Bench::new();
+    again.gateway.apply(config).await.unwrap();
+    let restored = again.gateway.write(&id("a.sp"), level(17, number(-3.0))).await.unwrap();
+    assert_eq!(restored.effective, hidden.effective);
+}

@@ -5,6 +5,12 @@
 mod bench;
 mod config;
 mod gateway;
+#[cfg(all(feature = "http", feature = "store"))]
+mod history;
+#[cfg(feature = "iotmp")]
+mod iotmp;
 mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;
+#[cfg(feature = "mqtt")]
+mod publish;

@@ -203,3 +203,19 @@ fn under_overload_every_bucket_gets_its_share_and_the_rest_is_counted() {
         assert_eq!(buckets.iter().map(|b| b.times.scans).sum::<u64>(), stats.scans);
     }
 }
+
+#[test]
+fn a_subscribed_point_that_could_not_be_read_back_is_well_again() {
+    let mut sim = bound(cov().with_write(), 2);
+    sim.input(Input::Watch(keys(2)));
+    sim.device.refuse = Some(key(1));
+    sim.input(write(key(1), Value::number(3.0), 1));
+    assert_eq!((sim.status(0), sim.status(1)), (Status::Ok, Status::Fault));
+    sim.device.refuse = None;
+    sim.run_until(at(11));
+    assert_eq!(sim.status(1), Status::Ok);
+    sim.run_until(at(30));
+    sim.log.clear();
+    sim.run_until(at(200));
+    assert_eq!(sim.log, [], "and it is subscribed to as before");
+}

@@ -7,6 +7,7 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Step {
     Up(bool),
+    Slow(bool),
     Value(u8),
     Refuse(Option<u32>),
     Watch(u32),
@@ -31,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     let slot = 0..POINTS;
     prop_oneof![
         any::<bool>().prop_map(Step::Up),
+        any::<bool>().prop_map(Step::Slow),
         any::<u8>().prop_map(Step::Value),
         proptest::option::of(0..POINTS).prop_map(Step::Refuse),
         slot.clone().prop_map(Step::Watch),
@@ -82,6 +84,10 @@ impl Model {
         let sim = &mut self.sim;
         match step {
             Step::Up(up) => sim.device.up = up,
+            Step::Slow(slow) => {
+                sim.device.slow = slow;
+                sim.release();
+            }
             Step::Value(value) => sim.device.value = f64::from(value),
             Step::Refuse(slot) => sim.device.refuse = slot.map(|slot| self.keys[slot as usize]),
             Step::Watch(slot) => {
@@ -133,6 +139,8 @@ impl Model {
 
     fn settle_and_check(&mut self, polled: bool) {
         self.sim.device.up = true;
+        self.sim.device.slow = false;
+        self.sim.release();
         self.sim.device.refuse = None;
         self.sim.device.value = 777.0;
         self.sim.device.refuse_watch = false;
@@ -161,6 +169,9 @@ impl Model {
             if *watched && polled {
                 assert_eq!(shown.status, Status::Ok, "point {slot}");
                 assert_eq!(shown.val, Value::number(777.0), "point {slot}");
+            } else if *watched {
+                // The device tells nothing more, so a value may have become stale meanwhile.
+                assert!(shown.status.has_value(), "point {slot} is {}", shown.status);
             }
         }
         let next = self.sim.machine.poll_timeout();

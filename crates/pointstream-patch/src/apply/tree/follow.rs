@@ -22,6 +22,9 @@ impl Tree<'_> {
             at = self.document.parent(at);
         }
         let mut cell = TOP;
+        if chain.is_empty() && !self.replaced.contains_key(&TOP) && self.origin(TOP).is_none() {
+            return Err(Error::Gone);
+        }
         while let Some(child) = chain.pop() {
             if self.origin(cell) != Some(self.document.parent(child)) {
                 return Err(Error::Gone);

@@ -1,4 +1,5 @@
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::tape::NONE;
 
@@ -8,13 +9,19 @@ use crate::tape::NONE;
 /// 1985), so that each costs the logarithm of the length and not the length.
 #[derive(Debug)]
 pub(super) enum Sequence {
-    List { cells: Vec<u32>, edits: usize },
+    /// The cells, how often they were edited, and which they were before that.
+    List {
+        cells: Vec<u32>,
+        edits: usize,
+        original: Range<u32>,
+    },
     Tree(Splay),
 }
 
 impl Sequence {
-    pub(super) const fn new(cells: Vec<u32>) -> Self {
-        Self::List { cells, edits: 0 }
+    /// A sequence of cells that follow one another.
+    pub(super) fn new(original: Range<u32>) -> Self {
+        Self::List { cells: original.clone().collect(), edits: 0, original }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -51,7 +58,7 @@ impl Sequence {
     /// The index of an element that stood at `ordinal` before anything came or went.
     pub(super) fn position(&mut self, cell: u32, ordinal: usize) -> Option<usize> {
         match self {
-            Self::List { cells, edits } => {
+            Self::List { cells, edits, .. } => {
                 let start = ordinal.saturating_sub(*edits).min(cells.len());
                 let end = (ordinal + *edits + 1).min(cells.len());
                 let at = cells[start..end].iter().position(|&other| other == cell)?;
@@ -94,10 +101,10 @@ impl Sequence {
 
     /// A list that is edited a lot becomes a tree.
     fn count_edit(&mut self) {
-        if let Self::List { cells, edits } = self {
+        if let Self::List { cells, edits, original } = self {
             *edits += 1;
             if *edits > LIST_EDITS_MAX && cells.len() > LIST_LEN_MAX {
-                *self = Self::Tree(Splay::new(cells));
+                *self = Self::Tree(Splay::new(cells, original));
             }
         }
     }
@@ -108,9 +115,9 @@ impl Sequence {
 pub(super) struct Splay {
     nodes: Vec<Node>,
     root: u32,
-    /// The nodes of the cells from the lowest on, for those that were there at the beginning.
+    /// The nodes of the cells that were there at the beginning, and the first of these.
     by_cell: Vec<u32>,
-    lowest: u32,
+    first: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,21 +130,19 @@ struct Node {
 }
 
 impl Splay {
-    fn new(cells: &[u32]) -> Self {
-        let lowest = cells.iter().copied().min().unwrap_or(0);
-        let highest = cells.iter().copied().max().unwrap_or(0);
+    fn new(cells: &[u32], original: &Range<u32>) -> Self {
         let mut by_cell = Vec::new();
-        // Cells that came in later lie far above the first; where there are many, nobody asks for them.
-        by_cell.resize(((highest - lowest) as usize + 1).min(cells.len() * 2), NONE);
+        by_cell.resize(original.len(), NONE);
         let leaf = |cell| Node { left: NONE, right: NONE, parent: NONE, size: 1, cell };
         let mut tree = Self {
             nodes: cells.iter().map(|&cell| leaf(cell)).collect(),
             root: NONE,
             by_cell,
-            lowest,
+            first: original.start,
         };
         for (at, &cell) in cells.iter().enumerate() {
-            if let Some(place) = tree.by_cell.get_mut((cell - lowest) as usize) {
+            let ordinal = cell.wrapping_sub(original.start);
+            if let Some(place) = tree.by_cell.get_mut(ordinal as usize) {
                 *place = at as u32;
             }
         }
@@ -214,7 +219,7 @@ impl Splay {
     }
 
     fn position(&mut self, cell: u32) -> Option<usize> {
-        let at = cell.checked_sub(self.lowest)? as usize;
+        let at = cell.checked_sub(self.first)? as usize;
         let node = *self.by_cell.get(at)?;
         if self.size(node) == 0 {
             return None;
@@ -346,7 +351,7 @@ mod tests {
     #[test]
     fn a_sequence_is_what_a_list_would_be() {
         let cells: Vec<u32> = (100..1_100).collect();
-        let mut sequence = Sequence::new(cells.clone());
+        let mut sequence = Sequence::new(100..1_100);
         let mut model = cells.clone();
         let mut random = 1u64;
         for step in 0..5_000u32 {
@@ -372,7 +377,7 @@ mod tests {
 
     #[test]
     fn an_emptied_tree_fills_again() {
-        let mut sequence = Sequence::new((0..1_000).collect());
+        let mut sequence = Sequence::new(0..1_000);
         while sequence.len() > 0 {
             sequence.remove(sequence.len() / 2);
         }

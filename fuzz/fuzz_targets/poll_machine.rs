@@ -1,0 +1,5 @@
+//! `poll_machine` under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| pointstream_fuzz::targets::poll_machine(data));
