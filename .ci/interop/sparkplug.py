@@ -8,7 +8,8 @@ GATEWAY is the program of the gateway example. Two parts, on a broker of its own
 
   1. pysparkplug is an edge node with a device: the gateway shows its metrics, writes to them, and sees its
      deaths, the polite one and the one by will.
-  2. pysparkplug is a host: it hears the gateway's own points as an edge node, asks for births, and writes.
+  2. pysparkplug is a node and a host at once, with the gateway between: it hears what the gateway tells as an
+     edge node, asks for births, and its commands go through to the node.
 
 One line for each check; the exit code is 0 where all of them hold.
 """
@@ -151,53 +152,79 @@ def foreign_host(gateway, folder, port):
     config = folder / "edge.toml"
     config.write_text(f'''
 listen = "127.0.0.1:0"
-[[point]]
-id = "setpoint"
+[[connector]]
+id = "plant"
+kind = "sparkplug"
+uri = "mqtt://127.0.0.1:{port}"
+groups = ["Plant"]
+[[connector.point]]
+id = "temp"
 kind = "Number"
 unit = "°C"
-writable = true
-[[point]]
-id = "enable"
+cur = "Plant/edge?temp"
+write = "Plant/edge?temp"
+[[connector.point]]
+id = "boolean"
 kind = "Bool"
-writable = true
+cur = "Plant/edge/press?boolean"
+write = "Plant/edge/press?boolean"
 [[sparkplug]]
 uri = "mqtt://127.0.0.1:{port}"
-group = "Plant"
+group = "Cloud"
 node = "gateway"
 interval = "20ms"
 writable = true
 ''')
-    births, datas, deaths = [], [], []
+    heard = {kind: [] for kind in ("NBIRTH", "NDEATH", "DBIRTH", "DDATA", "DDEATH")}
     client = sp.Client()
-    topic = lambda kind: sp.Topic(message_type=kind, group_id="Plant", edge_node_id="gateway")
-    for kind, into in ((sp.MessageType.NBIRTH, births), (sp.MessageType.NDATA, datas), (sp.MessageType.NDEATH, deaths)):
-        client.subscribe(topic(kind), sp.QoS.AT_LEAST_ONCE, lambda _, message, into=into: into.append(message.payload))
+
+    def topic(kind):
+        device = "plant" if kind.startswith("D") else None
+        return sp.Topic(message_type=sp.MessageType(kind), group_id="Cloud", edge_node_id="gateway", device_id=device)
+
+    for kind in heard:
+        client.subscribe(topic(kind), sp.QoS.AT_LEAST_ONCE,
+                         lambda _, message, kind=kind: heard[kind].append(message.payload))
     client.connect("127.0.0.1", port=port)
-    command = lambda *metrics: client.publish(
-        sp.Message(topic=topic(sp.MessageType.NCMD), qos=sp.QoS.AT_MOST_ONCE, retain=False,
-                   payload=sp.NCmd(timestamp=sp.get_current_timestamp(), metrics=metrics)), include_dtypes=True)
-    value = lambda payloads, name: next(
-        (m.value for p in reversed(payloads) for m in p.metrics if m.name == name), "nothing")
+
+    def command(kind, *metrics):
+        payload = (sp.NCmd if kind == "NCMD" else sp.DCmd)(timestamp=sp.get_current_timestamp(), metrics=metrics)
+        client.publish(sp.Message(topic=topic(kind), qos=sp.QoS.AT_MOST_ONCE, retain=False, payload=payload),
+                       include_dtypes=True)
+
+    def says(kind, name, value):
+        return eventually(lambda: any(
+            m.name == name and m.value == value for p in heard[kind][-50:] for m in p.metrics))
+
+    commands = []
+    node = edge_node(port, commands)
     with served(gateway, "--config", str(config), "--no-simulator") as url:
-        check("a birth is heard", lambda: eventually(lambda: len(births) > 0))
-        check("with all metrics", lambda: equal(
-            sorted(m.name for m in births[0].metrics), ["Node Control/Rebirth", "bdSeq", "enable", "setpoint"]))
-        check("a point is written over HTTP", lambda: write(url, "setpoint", 21.5))
-        check("its change is heard, by alias", lambda: eventually(lambda: value(datas, "setpoint") == 21.5))
-        command(metric("setpoint", D.DOUBLE, 19.25))
-        check("a command is done", lambda: becomes(url, "setpoint", 19.25))
-        check("and its change is heard", lambda: eventually(lambda: value(datas, "setpoint") == 19.25))
-        command(metric("enable", D.BOOLEAN, True))
-        check("of another type too", lambda: becomes(url, "enable", True))
-        before = len(births)
+        check("a node is born", lambda: eventually(lambda: len(heard["NBIRTH"]) > 0))
+        check("with the metrics of a node", lambda: equal(
+            sorted(m.name for m in heard["NBIRTH"][0].metrics), ["Node Control/Rebirth", "bdSeq"]))
+        check("a connector is a device, and born", lambda: eventually(lambda: len(heard["DBIRTH"]) > 0))
+        check("with its points", lambda: equal(
+            sorted(m.name for m in heard["DBIRTH"][0].metrics), ["boolean", "temp"]))
+        check("the gateway shows the point", lambda: becomes(url, "temp", 21.5))
+        for value in (23.5, 24.5, 25.5):
+            node.update([metric("temp", D.DOUBLE, value)])
+            check(f"{value} is heard, by alias", lambda: says("DDATA", "temp", value))
+        command("DCMD", metric("temp", D.DOUBLE, 19.25))
+        check("a command goes through to the device", lambda: hears(commands, ("edge", "temp", 19.25)))
+        command("DCMD", metric("boolean", D.BOOLEAN, False))
+        check("of another type too", lambda: hears(commands, ("press", "boolean", False)))
+        before = len(heard["NBIRTH"])
         time.sleep(1.1)
-        command(metric("Node Control/Rebirth", D.BOOLEAN, True))
-        check("births come on request", lambda: eventually(lambda: len(births) > before))
-        check("with what is there now", lambda: equal(value(births, "setpoint"), 19.25))
-        check("numbered from 0", lambda: equal(births[-1].seq, 0))
-    check("a gateway that ends says goodbye", lambda: eventually(lambda: len(deaths) > 0))
+        command("NCMD", metric("Node Control/Rebirth", D.BOOLEAN, True))
+        check("births come on request", lambda: eventually(lambda: len(heard["NBIRTH"]) > before))
+        check("numbered from 0", lambda: equal(heard["NBIRTH"][-1].seq, 0))
+        check("with what is there now", lambda: says("DBIRTH", "temp", 25.5))
+        node.disconnect()
+        check("a point that is down has no value", lambda: says("DDATA", "temp", None))
+    check("a gateway that ends says goodbye", lambda: eventually(lambda: len(heard["NDEATH"]) > 0))
     check("with the number of its birth", lambda: equal(
-        deaths[-1].bd_seq_metric.value, value(births, "bdSeq")))
+        heard["NDEATH"][-1].bd_seq_metric.value,
+        next(m.value for m in heard["NBIRTH"][-1].metrics if m.name == "bdSeq")))
     client.disconnect()
 
 

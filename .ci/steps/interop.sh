@@ -18,3 +18,4 @@ run timeout --foreground 300 "$venv/bin/python" .ci/interop/modbus.py "$EXAMPLES
 run timeout --foreground 300 "$venv/bin/python" .ci/interop/modbus_wires.py "$EXAMPLES"
 run timeout --foreground 600 "$venv/bin/python" .ci/interop/mqtt.py "$EXAMPLES"
 run timeout --foreground 60 python3 .ci/interop/iotmp.py "$EXAMPLES"
+run .ci/interop/sparkplug.sh
