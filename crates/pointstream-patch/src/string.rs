@@ -36,11 +36,14 @@ pub(crate) fn same(a: &str, b: &str) -> bool {
 /// Whether a valid JSON string, given what stands between its quotes, means this text; at the cost of the
 /// shorter one likewise.
 pub(crate) fn means(raw: &str, text: &str) -> bool {
-    raw == text
-        || raw.len() > text.len()
-            && raw.len() <= text.len().saturating_mul(ESCAPE_LEN_MAX)
-            && raw.contains('\\')
-            && decode(raw) == text
+    if raw.len() == text.len() {
+        // Every escape is longer than what it means, so that there may be none.
+        return raw == text && !raw.contains('\\');
+    }
+    raw.len() > text.len()
+        && raw.len() <= text.len().saturating_mul(ESCAPE_LEN_MAX)
+        && raw.contains('\\')
+        && decode(raw) == text
 }
 
 /// Appends `text` as it stands between the quotes of a JSON string.
@@ -135,6 +138,8 @@ mod tests {
         for (raw, text) in [("a", "b"), ("", "a"), ("a", ""), (r"\u0061\u0061", "a")] {
             assert!(!means(raw, text) && !same(raw, text) && !same(text, raw), "{raw}");
         }
+        // A text that looks like an escape is not what the escape means.
+        assert!(means(r"\\", r"\") && !means(r"\\", r"\\") && means(r"\\\\", r"\\"));
     }
 
     #[test]
