@@ -43,7 +43,7 @@ pub struct Options {
     /// script is as short as can be; some hundred make scripts that say what changed rather than what a
     /// small document is, and still go out in one segment.
     pub slack: usize,
-    /// The documents that `slack` is for.
+    /// The longest text, in bytes, of a document that `slack` is for; zero, so that it is for none.
     pub slack_document_bytes_max: usize,
     /// What hashes are seeded with. A secret one keeps strangers from making values that collide;
     /// without it they cost time within a bound, never a wrong patch.

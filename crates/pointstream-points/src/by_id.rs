@@ -53,13 +53,16 @@ impl ById {
     /// Puts `place` at `at`, where [`Self::find`] said that its id would stand.
     pub(crate) fn insert(&mut self, mut at: At, place: Place) {
         self.len += 1;
+        let is_last = at.piece + 1 == self.pieces.len();
         let Some(piece) = self.pieces.get_mut(at.piece) else {
             self.pieces.push(vec![place]);
             return;
         };
         if piece.len() == PIECE_LEN_MAX {
-            // Ids that come in order leave full pieces behind them.
-            let keep = if at.index == PIECE_LEN_MAX { PIECE_LEN_MAX } else { PIECE_LEN_MAX / 2 };
+            // Ids that come in order leave full pieces behind them. Only at the end: between two
+            // pieces, ids against their order would each begin a piece of their own.
+            let is_end = is_last && at.index == PIECE_LEN_MAX;
+            let keep = if is_end { PIECE_LEN_MAX } else { PIECE_LEN_MAX / 2 };
             let rest = piece.split_off(keep);
             self.pieces.insert(at.piece + 1, rest);
             if at.index >= keep {
@@ -165,6 +168,19 @@ mod tests {
             model.retain(|slot| slot % 3 != 1);
             check(&list, &model, &ids);
         }
+    }
+
+    #[test]
+    fn ids_against_their_order_between_full_pieces_share_pieces() {
+        let ids = ids();
+        let id_of = |place: Place| ids[place.slot as usize].as_str();
+        let mut list = ById::new();
+        for slot in (0..512).chain(4_000..5_000).chain((512..4_000).rev()) {
+            let at = list.find(&ids[slot as usize], id_of).unwrap_err();
+            list.insert(at, Place { shard: 1, slot });
+        }
+        check(&list, &(0..5_000).collect(), &ids);
+        assert!(list.pieces.len() < 24, "{} pieces", list.pieces.len());
     }
 
     #[test]

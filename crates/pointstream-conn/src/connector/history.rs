@@ -5,7 +5,7 @@ use pointstream_point::{Fault, PointKey, Span};
 use crate::action::{Action, Outcome};
 use crate::driver::OpError;
 use crate::samples::Samples;
-use crate::view::{ConnState, Event};
+use crate::view::Event;
 
 use super::Connector;
 
@@ -65,14 +65,7 @@ impl Connector {
             Err(OpError::Session(fault)) => (Err(fault.clone()), Some(fault)),
         };
         self.events.push_back(Event::History { token, result });
-        match lost {
-            _ if self.view.state != ConnState::Open => {}
-            None => self.prove(),
-            Some(fault) => {
-                self.close_wanted = true;
-                self.on_lost(fault);
-            }
-        }
+        self.on_aside(lost);
     }
 
     pub(super) fn fail_histories(&mut self, fault: &Fault) {

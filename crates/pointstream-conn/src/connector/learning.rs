@@ -60,6 +60,12 @@ impl Connector {
             Err(OpError::Session(fault)) => (Err(fault.clone()), Some(fault)),
         };
         self.events.push_back(Event::Learned { token, result });
+        self.on_aside(lost);
+    }
+
+    /// What was asked beside polls and writes has ended: a sign of life, or the loss of the session,
+    /// where there is one.
+    pub(super) fn on_aside(&mut self, lost: Option<Fault>) {
         match lost {
             _ if self.view.state != ConnState::Open => {}
             None => self.prove(),
