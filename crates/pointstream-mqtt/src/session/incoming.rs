@@ -118,11 +118,7 @@ impl Session {
     }
 
     fn on_malformed(&mut self, error: DecodeError) {
-        let reason = match error.kind {
-            Malformed::PacketLen { .. } => Reason::PACKET_TOO_LARGE,
-            _ => Reason::MALFORMED,
-        };
-        self.fail(reason, End::Malformed(error));
+        self.fail(reason_of(error.kind), End::Malformed(error));
     }
 
     /// Begins to pass over a message of MQTT 3.1.1 that is too long, as soon as its head is there.
@@ -274,6 +270,19 @@ impl Session {
         };
         self.incoming.unacknowledged = self.incoming.unacknowledged.saturating_sub(1);
         self.acks.push_back((PacketType::PubComp, ack.packet_id, reason));
+    }
+}
+
+/// What the broker is told of what it sent, section 4.13: what its sections call a protocol error is
+/// one, the rest is malformed.
+fn reason_of(kind: Malformed) -> Reason {
+    match kind {
+        Malformed::PacketLen { .. } => Reason::PACKET_TOO_LARGE,
+        Malformed::PropertyValue(id) if id == PropertyId::TOPIC_ALIAS.number() => {
+            Reason::TOPIC_ALIAS
+        }
+        Malformed::PropertyTwice(_) | Malformed::PropertyValue(_) => Reason::PROTOCOL_ERROR,
+        _ => Reason::MALFORMED,
     }
 }
 
