@@ -13,6 +13,7 @@ mod connecting;
 mod event;
 mod incoming;
 mod outgoing;
+mod repeats;
 mod subscriptions;
 
 pub use config::{Config, LastWill, Secret};
@@ -41,8 +42,8 @@ use subscriptions::Subscriptions;
 ///   nothing is lost; the broker may have passed it on before.
 /// - A message from the broker is acknowledged when its event is taken. A message that the broker
 ///   sends again after a connection was lost is recognised and acknowledged, but not told twice: of
-///   QoS 2 by the standard, and of either where it is marked as a duplicate and its packet id and
-///   content are those of one of the last [`RECENT_MAX`](Self::RECENT_MAX).
+///   QoS 2 by the standard, and of either where it is marked as a duplicate and its content is that of
+///   the last message with its packet id.
 ///
 /// Take all events after each call: their number is bounded by the bytes of the call.
 #[derive(Debug)]
@@ -86,9 +87,6 @@ enum State {
 }
 
 impl Session {
-    /// How many of the last messages of QoS 1 and 2 are remembered, to recognise those that come again.
-    pub const RECENT_MAX: usize = 4096;
-
     /// How many acknowledgements may wait to be sent before no more input is wanted.
     pub const ACKS_MAX: usize = 4096;
 
@@ -259,7 +257,7 @@ impl Session {
     fn leave(&mut self, state: State, end: End) {
         self.state = state;
         // What was taken is acknowledged, if there is still a way.
-        if end != End::Left {
+        if !matches!(state, State::Leaving(_)) {
             self.acks.clear();
         }
         self.ping = false;

@@ -75,7 +75,11 @@ impl Task {
             });
         Self {
             session: Session::new(broker.session.clone()),
-            backoff: Backoff::new(RETRY_MIN, broker.retry_max, Seed::new(seed)),
+            backoff: Backoff::new(
+                RETRY_MIN.min(broker.retry_max),
+                broker.retry_max,
+                Seed::new(seed),
+            ),
             broker,
             commands,
             link,

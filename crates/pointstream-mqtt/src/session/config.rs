@@ -37,7 +37,8 @@ pub struct Config {
     /// want fewer. Others wait behind them. Default 256.
     pub inflight_max: u16,
     /// How many messages of QoS 1 and 2 the broker may send unacknowledged; MQTT 5 only, where more
-    /// end the connection. Default 256.
+    /// end the connection, unless the broker has kept the session: then it is told and not held to
+    /// it. Default 256.
     pub receive_max: u16,
     /// The longest packet that is read. In MQTT 5 the broker is told; in MQTT 3.1.1 a longer message
     /// is passed over and told as [`Event::Oversize`](super::Event::Oversize). Default 1 MiB.

@@ -105,7 +105,9 @@ impl Session {
             self.client_id = id.into();
         }
         self.state = State::Open;
-        if !ack.session_present {
+        if ack.session_present {
+            self.incoming.on_session_kept();
+        } else {
             // Section 3.2.2.1.1: what was said of the old session is void.
             self.incoming.on_session_lost();
             let over = self.outgoing.on_session_lost();

@@ -7,6 +7,10 @@ mod broker;
 mod codec;
 #[cfg(feature = "driver")]
 mod driver;
+#[cfg(feature = "driver")]
+mod faults;
+#[cfg(feature = "driver")]
+mod hostile;
 mod laws;
 #[cfg(feature = "driver")]
 mod sample;
