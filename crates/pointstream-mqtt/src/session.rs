@@ -70,6 +70,7 @@ pub struct Session {
     /// A ping is to be sent.
     ping: bool,
     events: VecDeque<Event>,
+    received: u64,
     discarded: u64,
 }
 
@@ -111,6 +112,7 @@ impl Session {
             acks: VecDeque::new(),
             ping: false,
             events: VecDeque::new(),
+            received: 0,
             discarded: 0,
             config,
         }
@@ -154,6 +156,11 @@ impl Session {
     /// none.
     pub fn wants_input(&self) -> bool {
         self.acks.len() < Self::ACKS_MAX
+    }
+
+    /// How many packets came.
+    pub const fn received(&self) -> u64 {
+        self.received
     }
 
     /// How many packets came that belong to nothing, and were passed over.

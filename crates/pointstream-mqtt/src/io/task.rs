@@ -11,6 +11,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::io::broker::Broker;
 use crate::io::client::{Answers, ClientError, Demand, Link, Publishing};
+use crate::io::gather::Gather;
 use crate::io::observe::Observed;
 use crate::io::takers::{Inbox, TakerId, Takers};
 use crate::packet::{QoS, Reason, SubscribeOptions};
@@ -41,6 +42,8 @@ pub(crate) struct Task {
     origin: tokio::time::Instant,
     backoff: Backoff,
     connections: u64,
+    /// When the connection is read from.
+    gather: Gather,
     batch: Vec<Command>,
 }
 
@@ -90,6 +93,7 @@ impl Task {
             questions: Vec::new(),
             origin: tokio::time::Instant::now(),
             connections: 0,
+            gather: Gather::default(),
             batch: Vec::with_capacity(BATCH),
         }
     }
@@ -195,6 +199,7 @@ impl Task {
     async fn connection(&mut self, stream: Stream) -> End {
         let (mut reading, mut writing) = split(stream);
         let mut input = Vec::with_capacity(INPUT_LEN);
+        self.gather = Gather::default();
         let mut output = Vec::new();
         let mut written = 0;
         self.session.connect(self.now());
@@ -259,7 +264,7 @@ impl Task {
         output: &[u8],
         written: usize,
     ) -> Result<usize, ()> {
-        let due = self.session.poll_timeout();
+        let due = self.session.poll_timeout().into_iter().chain(self.gather.until()).min();
         let due = due.and_then(|due| self.origin.checked_add(due.since_origin()));
         let rest = output.get(written..).unwrap_or_default();
         let blocked = self.takers.is_blocked();
@@ -270,11 +275,12 @@ impl Task {
                 Ok(0) | Err(_) => return Err(()),
                 Ok(len) => return Ok(len),
             },
-            read = reading.read_buf(input), if !blocked && self.session.wants_input() => match read {
+            read = reading.read_buf(input), if !blocked && self.reads() => match read {
                 Ok(0) | Err(_) => return Err(()),
                 Ok(_) => {
-                    let now = self.now();
+                    let (now, before) = (self.now(), self.session.received());
                     self.session.handle_input(now, input);
+                    self.gather.on_read(now, self.session.received() - before);
                 }
             },
             () = self.takers.unblock(), if blocked => {}
@@ -297,6 +303,7 @@ impl Task {
                 }
             } => {
                 let now = self.now();
+                self.gather.on_time(now);
                 if blocked {
                     // What was not read has not been missed.
                     self.session.input_paused(now);
@@ -305,6 +312,11 @@ impl Task {
             }
         }
         Ok(0)
+    }
+
+    /// Whether the connection is read from.
+    fn reads(&self) -> bool {
+        self.gather.until().is_none() && self.session.wants_input()
     }
 
     fn on_commands(&mut self) {

@@ -101,6 +101,7 @@ impl Session {
                 Ok(None) => return used,
                 Ok(Some(frame)) => {
                     used += frame.len;
+                    self.received += 1;
                     match Packet::decode(frame.first, frame.body, self.config.version) {
                         Ok(packet) => self.on_packet(&packet),
                         Err(error) => self.on_malformed(error),
