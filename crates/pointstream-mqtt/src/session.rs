@@ -8,11 +8,13 @@ use pointstream_time::Instant;
 use crate::Version;
 use crate::packet::{Ack, Farewell, Packet, PacketType, Properties, Reason};
 
+mod aliases;
 mod config;
 mod connecting;
 mod event;
 mod incoming;
 mod outgoing;
+mod overlaps;
 mod repeats;
 mod subscriptions;
 
@@ -22,6 +24,7 @@ pub use event::{
     SubscribeError, Ticket,
 };
 
+use aliases::Aliases;
 use incoming::Incoming;
 use outgoing::Outgoing;
 use subscriptions::Subscriptions;
@@ -43,7 +46,8 @@ use subscriptions::Subscriptions;
 /// - A message from the broker is acknowledged when its event is taken. A message that the broker
 ///   sends again after a connection was lost is recognised and acknowledged, but not told twice: of
 ///   QoS 2 by the standard, and of either where it is marked as a duplicate and its content is that of
-///   the last message with its packet id.
+///   the last message with its packet id. Where the broker sends a message once for each subscription
+///   that matches it, as MQTT 5 allows, one of them is told ([`Config::subscription_ids`]).
 ///
 /// Take all events after each call: their number is bounded by the bytes of the call.
 #[derive(Debug)]
@@ -63,6 +67,7 @@ pub struct Session {
     pinged_at: Option<Instant>,
     incoming: Incoming,
     outgoing: Outgoing,
+    aliases: Aliases,
     subscriptions: Subscriptions,
     packet_ids: PacketIds,
     /// Acknowledgements to be sent, in their order.
@@ -107,6 +112,7 @@ impl Session {
             pinged_at: None,
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
+            aliases: Aliases::default(),
             subscriptions: Subscriptions::default(),
             packet_ids: PacketIds::default(),
             acks: VecDeque::new(),

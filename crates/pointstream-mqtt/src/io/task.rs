@@ -1,6 +1,7 @@
 use core::future::pending;
 use core::time::Duration;
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pointstream_net::Stream;
@@ -120,8 +121,9 @@ impl Task {
                 None => continue,
                 Some(Err(error)) => ClientError::Dial(error),
                 Some(Ok(stream)) => match self.connection(stream).await {
-                    End::Left => continue,
-                    end => ClientError::End(end),
+                    (End::Left, _) => continue,
+                    (End::ConnectionLost, Some(error)) => ClientError::Lost(error),
+                    (end, _) => ClientError::End(end),
                 },
             };
             self.down(error).await;
@@ -195,15 +197,15 @@ impl Task {
         Instant::from_origin(self.origin.elapsed())
     }
 
-    /// A connection from its start to its end.
-    async fn connection(&mut self, stream: Stream) -> End {
+    /// A connection from its start to its end, with what the stream says of it if it has failed.
+    async fn connection(&mut self, stream: Stream) -> (End, Option<io::Error>) {
         let (mut reading, mut writing) = split(stream);
         let mut input = Vec::with_capacity(INPUT_LEN);
         self.gather = Gather::default();
         let mut output = Vec::new();
         let mut written = 0;
         self.session.connect(self.now());
-        let mut end = None;
+        let (mut end, mut failure) = (None, None);
         loop {
             while !self.takers.is_blocked()
                 && let Some(event) = self.session.poll_event()
@@ -221,13 +223,16 @@ impl Task {
             }
             if self.session.is_closed() {
                 let rest = output.get(written..).unwrap_or_default();
-                return self.farewell(&mut writing, rest, end).await;
+                return (self.farewell(&mut writing, rest, end).await, failure);
             }
             // Where a user left, the rest is written and nothing more is read.
             let step = self.step(&mut reading, &mut writing, &mut input, &output, written).await;
             match step {
                 Ok(len) => written += len,
-                Err(()) => self.session.connection_lost(),
+                Err(error) => {
+                    failure = error;
+                    self.session.connection_lost();
+                }
             }
         }
     }
@@ -255,7 +260,7 @@ impl Task {
         end.unwrap_or(End::ConnectionLost)
     }
 
-    /// Waits for one thing. Gives how much was written; an error where the stream has failed.
+    /// Waits for one thing. Gives how much was written; where the stream has ended, why, if it says.
     async fn step(
         &mut self,
         reading: &mut ReadHalf<Stream>,
@@ -263,7 +268,7 @@ impl Task {
         input: &mut Vec<u8>,
         output: &[u8],
         written: usize,
-    ) -> Result<usize, ()> {
+    ) -> Result<usize, Option<io::Error>> {
         let due = self.session.poll_timeout().into_iter().chain(self.gather.until()).min();
         let due = due.and_then(|due| self.origin.checked_add(due.since_origin()));
         let rest = output.get(written..).unwrap_or_default();
@@ -272,11 +277,13 @@ impl Task {
         input.clear();
         tokio::select! {
             len = writing.write(rest), if !rest.is_empty() => match len {
-                Ok(0) | Err(_) => return Err(()),
+                Ok(0) => return Err(None),
                 Ok(len) => return Ok(len),
+                Err(error) => return Err(Some(error)),
             },
             read = reading.read_buf(input), if !blocked && self.reads() => match read {
-                Ok(0) | Err(_) => return Err(()),
+                Ok(0) => return Err(None),
+                Err(error) => return Err(Some(error)),
                 Ok(_) => {
                     let (now, before) = (self.now(), self.session.received());
                     self.session.handle_input(now, input);

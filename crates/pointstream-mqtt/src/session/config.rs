@@ -45,6 +45,13 @@ pub struct Config {
     pub packet_len_max: usize,
     /// The largest topic alias that the broker may use; MQTT 5 only. Default 64.
     pub topic_alias_max: u16,
+    /// The largest topic alias that is used towards the broker, if that does not want fewer; MQTT 5
+    /// only. Default 0: topics are written out.
+    pub topic_alias_used_max: u16,
+    /// Whether subscriptions have identifiers, where the broker knows them; MQTT 5 only. By them a
+    /// message that several subscriptions match is told once, however often the broker sends it. Each
+    /// filter then has a SUBSCRIBE of its own. Default true.
+    pub subscription_ids: bool,
     /// How many own messages may wait to be sent; more are refused. Default 4096.
     pub queue_max: usize,
     /// How many bytes those may have together; more are refused. Default 4 MiB.
@@ -93,6 +100,8 @@ impl Config {
             receive_max: 256,
             packet_len_max: PACKET_LEN_MAX,
             topic_alias_max: 64,
+            topic_alias_used_max: 0,
+            subscription_ids: true,
             queue_max: 4096,
             queue_len_max: 4 * 1024 * 1024,
             subscriptions_max: 100_000,

@@ -207,6 +207,9 @@ impl Session {
             }
             _ => {}
         }
+        if self.is_copy(publish, &topic) {
+            return self.pass_over_copy(publish);
+        }
         self.incoming.unacknowledged += usize::from(publish.packet_id.is_some());
         self.events.push_back(Event::Message(Message {
             topic,
@@ -214,10 +217,29 @@ impl Session {
             qos: publish.qos,
             retain: publish.retain,
             dup: publish.dup,
-            properties: publish.properties.to_buf(),
+            properties: publish.properties.without(PropertyId::SUBSCRIPTION_IDENTIFIER),
             packet_id: publish.packet_id,
             epoch: self.epoch,
         }));
+    }
+
+    /// Whether a message comes by a subscription beside the one by which it is told. What was retained
+    /// comes for one subscription, when that is made, and not for others.
+    fn is_copy(&self, publish: &Publish<'_>, topic: &str) -> bool {
+        let mut ids = publish.properties.subscription_ids().peekable();
+        !publish.retain && ids.peek().is_some() && !self.subscriptions.overlaps.is_told(topic, ids)
+    }
+
+    fn pass_over_copy(&mut self, publish: &Publish<'_>) {
+        match (publish.qos, publish.packet_id) {
+            (QoS::AtLeastOnce, Some(id)) => self.ack(PacketType::PubAck, id),
+            (QoS::ExactlyOnce, Some(id)) => {
+                // Until it is released.
+                self.incoming.unacknowledged += 1;
+                self.ack(PacketType::PubRec, id);
+            }
+            _ => {}
+        }
     }
 
     /// Whether the broker may send no more, section 3.3.4. A session that was resumed is not held to

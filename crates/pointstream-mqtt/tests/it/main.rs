@@ -14,8 +14,11 @@ mod hostile;
 mod laws;
 #[cfg(feature = "driver")]
 mod sample;
+#[cfg(feature = "driver")]
+mod secure;
 mod session;
 mod session_faults;
+mod session_options;
 mod session_resume;
 #[cfg(feature = "driver")]
 mod sparkplug;

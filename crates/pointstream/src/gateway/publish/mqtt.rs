@@ -58,6 +58,7 @@ pub(super) async fn run(
         qos: made.qos,
         by_row,
         snapshot_time: config.snapshot_time,
+        expiry: made.message_expiry,
         under_way: VecDeque::new(),
         is_lost: false,
     };
@@ -134,6 +135,8 @@ struct Feed {
     /// Row by row, rather than as documents and patches.
     by_row: bool,
     snapshot_time: Duration,
+    /// How long a patch is worth delivering.
+    expiry: Option<Duration>,
     under_way: VecDeque<Delivery>,
     /// Something was not delivered, so that the broker's state is not the topic's.
     is_lost: bool,
@@ -199,7 +202,12 @@ impl Feed {
                 (self.name("/patch"), format!(r#"{{"revision":"{revision}","patch":{body}}}"#))
             }
         };
-        self.publish(message(&topic, text, self.qos, whole)).await;
+        let message = message(&topic, text, self.qos, whole);
+        self.publish(match self.expiry {
+            Some(expiry) if !whole => message.with_expiry(expiry),
+            _ => message,
+        })
+        .await;
     }
 
     fn name(&self, tail: &str) -> String {
