@@ -76,9 +76,12 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     } else if args.config.is_none() {
         return Err("without the simulator there is nothing to read: name a --config".into());
     }
-    let config = source.read(&simulator)?;
-    let applied = gateway.apply(config.clone()).await;
-    applied.map_err(|error| config.locate(&error).to_string())?;
+    {
+        // Let go at once: that of a large site takes megabytes.
+        let config = source.read(&simulator)?;
+        let applied = gateway.apply(config.clone()).await;
+        applied.map_err(|error| config.locate(&error).to_string())?;
+    }
     let http = gateway.http().await?;
     let addr = http.local_addr();
     greet(&gateway, &args, addr);

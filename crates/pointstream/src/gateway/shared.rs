@@ -158,7 +158,7 @@ impl Shared {
             let mut state = self.lock();
             let Some(conn) = state.conns.get(&config.id) else { return false };
             let next: BTreeMap<&Id, &PointSpec> =
-                config.points.iter().map(|point| (&point.id, point)).collect();
+                config.points.iter().map(|point| (&point.id, &**point)).collect();
             let stays = |old: &PointSpec| {
                 // A change of the tuning alone does not make a point another one.
                 let mut old = old.clone();
@@ -207,7 +207,7 @@ impl Shared {
             for point in &config.points {
                 let name = point.more.tuning.as_ref().or(config.tuning.as_ref());
                 let tuning = resolve(&state.tunings, name);
-                let spec = Arc::new(point.clone());
+                let spec = Arc::clone(point);
                 let Some(&key) = conn.keys.get(&point.id) else {
                     let (points, shard) = (&mut state.points, conn.shard);
                     let key = points.insert(shard, Some(&config.id), Arc::clone(&spec), wall);
@@ -279,10 +279,11 @@ impl Shared {
     }
 
     /// Adds, changes and removes the points that belong to no connector. Gives whether any did.
-    pub(super) fn set_own_points(&self, specs: &[PointSpec]) -> Result<bool, ApplyError> {
+    pub(super) fn set_own_points(&self, specs: &[Arc<PointSpec>]) -> Result<bool, ApplyError> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let next: BTreeMap<&Id, &PointSpec> = specs.iter().map(|spec| (&spec.id, spec)).collect();
+        let next: BTreeMap<&Id, &PointSpec> =
+            specs.iter().map(|spec| (&spec.id, &**spec)).collect();
         let stays = |key: &PointKey| {
             let entry = state.points.get(*key);
             entry.is_some_and(|entry| {
@@ -301,7 +302,7 @@ impl Shared {
         for spec in
             specs.iter().filter(|spec| !state.own.contains_key(&spec.id)).collect::<Vec<_>>()
         {
-            let key = state.points.insert(OWN_SHARD, None, Arc::new(spec.clone()), wall);
+            let key = state.points.insert(OWN_SHARD, None, Arc::clone(spec), wall);
             let key = key.map_err(|error| ApplyError::Limit(error.to_string()))?;
             state.own.insert(spec.id.clone(), key);
             self.adopt(state, key);
