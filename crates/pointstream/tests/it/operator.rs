@@ -319,3 +319,32 @@ async fn points_via_a_connector_are_found_by_a_filter() {
     web.stop().await;
     bench.gateway.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_comes_again_and_again_is_told_seldom_and_counted() {
+    let mut bench = Bench::new();
+    let mut quick = connector("a", &["a.temp"]);
+    quick.open_retry = Duration::from_secs(1);
+    bench.a.set_mood(Mood::Gone);
+    bench.gateway.apply(config([quick])).await.unwrap();
+    let mut reader = bench.reader("pointstream:connectors");
+    let (mut events, mut most) = (0, 0);
+    // For ten minutes it is tried again each second or so.
+    let followed = tokio::time::timeout(Duration::from_secs(600), async {
+        let watched = bench.gateway.watch(&["a.temp".parse().unwrap()], None).await;
+        assert!(watched.is_ok());
+        while reader.next().await {
+            events += 1;
+            most = most.max(reader.document["a"]["errors"].as_u64().unwrap_or(0));
+        }
+    });
+    assert!(followed.await.is_err(), "the topic goes on");
+    assert!(bench.a.calls("open") > 100, "{} tries", bench.a.calls("open"));
+    assert!(most + 20 > bench.a.calls("open"), "{most} of {} are counted", bench.a.calls("open"));
+    assert!((20..80).contains(&events), "{events} events");
+    assert_eq!(reader.document["a"]["connErr"], "the fake device is gone");
+    // Another cause, or none any more, is told at once.
+    bench.a.set_mood(Mood::Well);
+    reader.until("a", "connStatus", "ok").await;
+    bench.gateway.shutdown().await;
+}
