@@ -40,6 +40,8 @@ pub enum Input<'a> {
     HisPending(Vec<PointKey>),
     /// Somebody wants what the device has of a point's history in a span; the mark tells the answer.
     History(PointKey, Span, u64),
+    /// Synchronisations of these points that were asked for will not happen.
+    HisCancelled(Vec<PointKey>),
     /// What the synchronisation of a point's history came to.
     HisDone(PointKey, Result<(), Fault>),
     /// Somebody needs the session to stay open, under this name. Idempotent.

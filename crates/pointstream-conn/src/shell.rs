@@ -56,7 +56,17 @@ pub trait Follower: Send + Sync + 'static {
 
     /// The connector's state or status changed.
     fn on_conn(&self, view: &ConnView);
+
+    /// Whether there is room for more of the past ([`Changes::past`]). While there is none the
+    /// connector does not ask its driver for what comes unasked, so that what waits is kept by the
+    /// other side.
+    fn has_room(&self) -> bool {
+        true
+    }
 }
+
+/// How long a connector waits for its follower to have room.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
 
 /// The way to a running connector. When the last handle is dropped, the connector closes its
 /// session and ends.
@@ -78,6 +88,7 @@ enum Command {
     Sync(Vec<PointKey>, oneshot::Sender<Result<(), Fault>>),
     Learn(Option<LearnPath>, oneshot::Sender<Result<Learned, Fault>>),
     HisPending(Vec<PointKey>),
+    HisCancelled(Vec<PointKey>),
     History(PointKey, Span, oneshot::Sender<Result<Samples, Fault>>),
     HisDone(PointKey, Result<(), Fault>),
     Pin(Arc<str>),
@@ -310,6 +321,11 @@ impl Room {
         self.send(Command::Write(key, info, None));
     }
 
+    /// Shows points no longer as waiting for the synchronisation of their histories.
+    pub fn his_cancelled(self, points: Vec<PointKey>) {
+        self.send(Command::HisCancelled(points));
+    }
+
     /// As [`Handle::bind`].
     pub fn bind(self, points: Vec<PointDef>) {
         self.send(Command::Bind(points));
@@ -441,6 +457,12 @@ impl Shell {
         if !self.core.machine.is_idle() {
             return self.core.step().await;
         }
+        if !self.core.follower.has_room() {
+            return tokio::select! {
+                () = self.core.step() => {}
+                () = tokio::time::sleep(ROOM_WAIT) => {}
+            };
+        }
         let heard = {
             let Self { driver, readings, core } = self;
             let event = contained(async { driver.0.event(readings).await });
@@ -524,6 +546,7 @@ impl Core {
                 self.handle(Input::Sync(points, token));
             }
             Command::HisPending(points) => self.handle(Input::HisPending(points)),
+            Command::HisCancelled(points) => self.handle(Input::HisCancelled(points)),
             Command::HisDone(key, result) => self.handle(Input::HisDone(key, result)),
             Command::History(key, span, reply) => {
                 let token = self.token();

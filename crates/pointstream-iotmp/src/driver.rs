@@ -9,7 +9,7 @@ use core::task::Poll;
 use std::sync::Arc;
 use std::vec::Vec;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use pointstream_conn::{
     Binding, Context, Driver, Features, Learn, OpError, Readings, Registry, Request, Write,
 };
@@ -249,7 +249,7 @@ impl Driver for Iotmp {
             for feed in feeds.iter_mut() {
                 while let Poll::Ready(update) = feed.values.poll_next(cx) {
                     any = true;
-                    take(points, feed, &update, into);
+                    take(points, feed, &update, Timestamp::now(), into);
                 }
             }
             if any { Poll::Ready(()) } else { Poll::Pending }
@@ -264,14 +264,31 @@ impl Driver for Iotmp {
     }
 }
 
-/// What a stream has told of its points.
-fn take(points: &Points, feed: &Feed, update: &Update, into: &mut Readings) {
+/// How old a value that a device kept may be to be the present one too. While a device sends what it
+/// kept, its last values come the same way.
+const PRESENT: SignedDuration = SignedDuration::from_secs(10);
+
+/// What a stream has told of its points. A value with a time is one that the device kept while it was
+/// away: it is of the past, unless it is about as old as the way takes.
+fn take(points: &Points, feed: &Feed, update: &Update, now: Timestamp, into: &mut Readings) {
     match update {
         Update::Value(sample) => {
-            let millis = sample.time_ms.and_then(|millis| i64::try_from(millis).ok());
-            let source = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-            let times = source.map(|source| Times { source: Some(source), server: None });
-            feed.points.iter().for_each(|key| points.give(*key, sample, times, into));
+            let Some(millis) = sample.time_ms else {
+                return feed.points.iter().for_each(|key| points.give(*key, sample, None, into));
+            };
+            let source = i64::try_from(millis).ok().map(Timestamp::from_millisecond);
+            let Some(Ok(source)) = source else {
+                let fault = Fault::permanent("a time is later than times can be");
+                return feed.points.iter().for_each(|key| into.past_err(*key, fault.clone()));
+            };
+            let times = Times { source: Some(source), server: None };
+            let is_present = now.duration_since(source).abs() <= PRESENT;
+            for key in &feed.points {
+                points.give_past(*key, sample, source, into);
+                if is_present {
+                    points.give(*key, sample, Some(times), into);
+                }
+            }
         }
         Update::Ended => {
             let fault = Fault::permanent("the device does not stream this resource");

@@ -20,9 +20,9 @@ pub struct His {
 
 /// The state machine of a point's history.
 ///
-/// | own state | `on_pending` | `on_ok` | `on_fault` |
-/// |---|---|---|---|
-/// | any | the same, pending | ok | the fault's |
+/// | own state | `on_pending` | `on_cancelled` | `on_ok` | `on_fault` |
+/// |---|---|---|---|---|
+/// | any | the same, pending | the same | ok | the fault's |
 ///
 /// What stands above the point is folded over it as over the current value, with the fault of the
 /// history's own address first; the reference looks at that of the address to write to.
@@ -46,6 +46,11 @@ impl HisState {
     /// A synchronisation was asked for.
     pub fn on_pending(&mut self) {
         self.pending = true;
+    }
+
+    /// A synchronisation that was asked for will not happen.
+    pub fn on_cancelled(&mut self) {
+        self.pending = false;
     }
 
     /// A synchronisation succeeded.
@@ -96,6 +101,11 @@ mod tests {
     fn a_synchronisation_is_pending_then_ok_or_not_and_what_stands_above_hides_it() {
         let wall = |secs| Timestamp::from_second(secs).unwrap();
         let mut state = HisState::new(wall(0));
+        state.on_pending();
+        assert!(state.show(None, wall(0)));
+        state.on_cancelled();
+        assert!(state.show(None, wall(0)));
+        assert_eq!((state.his().status, state.his().pending), (Status::Unknown, false));
         state.on_pending();
         assert!(state.show(None, wall(1)));
         assert_eq!((state.his().status, state.his().pending), (Status::Unknown, true));

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use jiff::Timestamp;
 use pointstream_conn::{Binding, Readings, Request, Write};
-use pointstream_point::{Fault, Kind, PointKey, Times};
+use pointstream_point::{Fault, Kind, PointKey, Times, Value};
 
 use crate::Payload;
 use crate::address::Address;
@@ -96,6 +97,23 @@ impl Points {
             (Ok(value), Some(times)) => into.sample(key, value, times),
             (Ok(value), None) => into.ok(key, value),
             (Err(text), _) => into.err(key, Fault::permanent(text)),
+        }
+    }
+
+    /// Gives a point its part of a value of the past.
+    pub(super) fn give_past(
+        &self,
+        key: PointKey,
+        sample: &Sample,
+        ts: Timestamp,
+        into: &mut Readings,
+    ) {
+        let Some(point) = self.by_key.get(&key) else { return };
+        let Some(address) = &point.cur else { return };
+        match address.extract(&sample.value, point.kind) {
+            Ok(Value::Null) => into.past(key, ts, Value::Na),
+            Ok(value) => into.past(key, ts, value),
+            Err(text) => into.past_err(key, Fault::permanent(text)),
         }
     }
 

@@ -12,6 +12,8 @@ mod iotmp;
 mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;
+#[cfg(all(feature = "http", feature = "store"))]
+mod past;
 #[cfg(feature = "mqtt")]
 mod publish;
 #[cfg(feature = "poll")]

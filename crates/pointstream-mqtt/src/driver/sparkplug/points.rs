@@ -192,9 +192,12 @@ impl Points {
                 }
             }
         }
-        for reading in readings.iter().filter(|reading| !reading.is_historical) {
+        for reading in &readings {
             for key in metrics.get(&reading.name).into_iter().flatten() {
-                keep(&mut self.by_key, *key, |kind| outcome(reading, kind), into);
+                match reading.is_historical {
+                    false => keep(&mut self.by_key, *key, |kind| outcome(reading, kind), into),
+                    true => give_past(&self.by_key, *key, reading, into),
+                }
             }
         }
     }
@@ -226,6 +229,27 @@ fn give(key: PointKey, outcome: Outcome, into: &mut Readings) {
         Ok((value, times)) if times.is_empty() => into.ok(key, value),
         Ok((value, times)) => into.sample(key, value, times),
         Err(fault) => into.err(key, fault),
+    }
+}
+
+/// What a node kept while it could not send it is of the past only. A null and a value that is not
+/// good say that nothing is known of that time.
+fn give_past(
+    points: &BTreeMap<PointKey, Point>,
+    key: PointKey,
+    reading: &Reading,
+    into: &mut Readings,
+) {
+    let Some(point) = points.get(&key) else { return };
+    let Some(ts) = reading.timestamp.and_then(timestamp) else {
+        let none = "a historical value came without a time";
+        return into.past_err(key, Fault::permanent(none));
+    };
+    match outcome(reading, point.kind) {
+        _ if reading.quality != Quality::Good => into.past(key, ts, Value::Na),
+        Ok((Value::Null, _)) => into.past(key, ts, Value::Na),
+        Ok((value, _)) => into.past(key, ts, value),
+        Err(fault) => into.past_err(key, fault),
     }
 }
 
