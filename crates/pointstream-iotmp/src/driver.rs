@@ -9,11 +9,11 @@ use core::task::Poll;
 use std::sync::Arc;
 use std::vec::Vec;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use pointstream_conn::{
     Binding, Context, Driver, Features, Learn, OpError, Readings, Registry, Request, Write,
 };
-use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tags, Times, Value};
+use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tags, Value};
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -103,7 +103,7 @@ impl Iotmp {
             Ok(value) => {
                 let sample = Sample::new(value.unwrap_or_default());
                 for key in &*request.points {
-                    self.points.give(*key, &sample, None, into);
+                    self.points.give(*key, &sample, into);
                 }
             }
             Err(error) => {
@@ -249,7 +249,7 @@ impl Driver for Iotmp {
             for feed in feeds.iter_mut() {
                 while let Poll::Ready(update) = feed.values.poll_next(cx) {
                     any = true;
-                    take(points, feed, &update, Timestamp::now(), into);
+                    take(points, feed, &update, into);
                 }
             }
             if any { Poll::Ready(()) } else { Poll::Pending }
@@ -264,31 +264,17 @@ impl Driver for Iotmp {
     }
 }
 
-/// How old a value that a device kept may be to be the present one too. While a device sends what it
-/// kept, its last values come the same way.
-const PRESENT: SignedDuration = SignedDuration::from_secs(10);
-
 /// What a stream has told of its points. A value with a time is one that the device kept while it was
-/// away: it is of the past, unless it is about as old as the way takes.
-fn take(points: &Points, feed: &Feed, update: &Update, now: Timestamp, into: &mut Readings) {
+/// away: it is of the past, and the present one follows.
+fn take(points: &Points, feed: &Feed, update: &Update, into: &mut Readings) {
     match update {
         Update::Value(sample) => {
             let Some(millis) = sample.time_ms else {
-                return feed.points.iter().for_each(|key| points.give(*key, sample, None, into));
+                return feed.points.iter().for_each(|key| points.give(*key, sample, into));
             };
-            let source = i64::try_from(millis).ok().map(Timestamp::from_millisecond);
-            let Some(Ok(source)) = source else {
-                let fault = Fault::permanent("a time is later than times can be");
-                return feed.points.iter().for_each(|key| into.past_err(*key, fault.clone()));
-            };
-            let times = Times { source: Some(source), server: None };
-            let is_present = now.duration_since(source).abs() <= PRESENT;
-            for key in &feed.points {
-                points.give_past(*key, sample, source, into);
-                if is_present {
-                    points.give(*key, sample, Some(times), into);
-                }
-            }
+            let at = i64::try_from(millis).ok().map(Timestamp::from_millisecond);
+            let at = at.and_then(Result::ok);
+            feed.points.iter().for_each(|key| points.give_past(*key, sample, at, into));
         }
         Update::Ended => {
             let fault = Fault::permanent("the device does not stream this resource");

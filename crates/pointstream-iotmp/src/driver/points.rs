@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use jiff::Timestamp;
 use pointstream_conn::{Binding, Readings, Request, Write};
-use pointstream_point::{Fault, Kind, PointKey, Times, Value};
+use pointstream_point::{Fault, Kind, PointKey, Value};
 
 use crate::Payload;
 use crate::address::Address;
@@ -84,19 +84,12 @@ impl Points {
     }
 
     /// Gives a point its part of a value.
-    pub(super) fn give(
-        &self,
-        key: PointKey,
-        sample: &Sample,
-        times: Option<Times>,
-        into: &mut Readings,
-    ) {
+    pub(super) fn give(&self, key: PointKey, sample: &Sample, into: &mut Readings) {
         let Some(point) = self.by_key.get(&key) else { return };
         let Some(address) = &point.cur else { return };
-        match (address.extract(&sample.value, point.kind), times) {
-            (Ok(value), Some(times)) => into.sample(key, value, times),
-            (Ok(value), None) => into.ok(key, value),
-            (Err(text), _) => into.err(key, Fault::permanent(text)),
+        match address.extract(&sample.value, point.kind) {
+            Ok(value) => into.ok(key, value),
+            Err(text) => into.err(key, Fault::permanent(text)),
         }
     }
 
@@ -105,11 +98,15 @@ impl Points {
         &self,
         key: PointKey,
         sample: &Sample,
-        ts: Timestamp,
+        at: Option<Timestamp>,
         into: &mut Readings,
     ) {
         let Some(point) = self.by_key.get(&key) else { return };
         let Some(address) = &point.cur else { return };
+        let Some(ts) = at else {
+            let later = "a time is later than times can be";
+            return into.past_err(key, Fault::permanent(later));
+        };
         match address.extract(&sample.value, point.kind) {
             Ok(Value::Null) => into.past(key, ts, Value::Na),
             Ok(value) => into.past(key, ts, value),

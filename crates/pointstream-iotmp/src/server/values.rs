@@ -176,7 +176,8 @@ mod tests {
         for number in 0..Values::KEPT_MAX + 3 {
             queue.push(kept(number));
         }
-        assert_eq!((queue.lock().dropped, queue.lock().updates.len()), (3, Values::KEPT_MAX));
+        let waits = queue.lock().updates.len();
+        assert_eq!((queue.lock().dropped, waits), (3, Values::KEPT_MAX));
         let present = Arc::new(Sample::new(Payload::new(&1u64).unwrap()));
         queue.push(Arc::clone(&present));
         assert_eq!(queue.lock().dropped, 4, "one more displaces one, not all of them");
