@@ -56,7 +56,17 @@ pub trait Follower: Send + Sync + 'static {
 
     /// The connector's state or status changed.
     fn on_conn(&self, view: &ConnView);
+
+    /// Whether there is room for more of the past ([`Changes::past`]). While there is none the
+    /// connector does not ask its driver for what comes unasked, so that what waits is kept by the
+    /// other side.
+    fn has_room(&self) -> bool {
+        true
+    }
 }
+
+/// How long a connector waits for its follower to have room.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
 
 /// The way to a running connector. When the last handle is dropped, the connector closes its
 /// session and ends.
@@ -78,7 +88,7 @@ enum Command {
     Sync(Vec<PointKey>, oneshot::Sender<Result<(), Fault>>),
     Learn(Option<LearnPath>, oneshot::Sender<Result<Learned, Fault>>),
     HisPending(Vec<PointKey>),
-    HisReleased(Vec<PointKey>),
+    HisCancelled(Vec<PointKey>),
     History(PointKey, Span, oneshot::Sender<Result<Samples, Fault>>),
     HisDone(PointKey, Result<(), Fault>),
     Pin(Arc<str>),
@@ -245,16 +255,16 @@ impl Handle {
         self.send(Command::HisPending(points)).await;
     }
 
-    /// Shows points as waiting no more, since their synchronisation was given up: what the last one
+    /// Shows points as waiting no more, since their synchronisation will not happen: what the last one
     /// came to stands. This does not wait.
     ///
     /// # Errors
     ///
     /// Too many commands wait for the connector; the points come back. One that has ended takes
     /// them.
-    pub fn his_released(&self, points: Vec<PointKey>) -> Result<(), Vec<PointKey>> {
-        match self.commands.try_send(Command::HisReleased(points)) {
-            Err(mpsc::error::TrySendError::Full(Command::HisReleased(points))) => Err(points),
+    pub fn his_cancelled(&self, points: Vec<PointKey>) -> Result<(), Vec<PointKey>> {
+        match self.commands.try_send(Command::HisCancelled(points)) {
+            Err(mpsc::error::TrySendError::Full(Command::HisCancelled(points))) => Err(points),
             _ => Ok(()),
         }
     }
@@ -456,6 +466,12 @@ impl Shell {
         if !self.core.machine.is_idle() {
             return self.core.step().await;
         }
+        if !self.core.follower.has_room() {
+            return tokio::select! {
+                () = self.core.step() => {}
+                () = tokio::time::sleep(ROOM_WAIT) => {}
+            };
+        }
         let heard = {
             let Self { driver, readings, core } = self;
             let event = contained(async { driver.0.event(readings).await });
@@ -539,7 +555,7 @@ impl Core {
                 self.handle(Input::Sync(points, token));
             }
             Command::HisPending(points) => self.handle(Input::HisPending(points)),
-            Command::HisReleased(points) => self.handle(Input::HisReleased(points)),
+            Command::HisCancelled(points) => self.handle(Input::HisCancelled(points)),
             Command::HisDone(key, result) => self.handle(Input::HisDone(key, result)),
             Command::History(key, span, reply) => {
                 let token = self.token();

@@ -71,7 +71,9 @@ pub use admin::{
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
-pub use functions::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use functions::{
+    AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed, TraceRow, TraceView,
+};
 pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
 pub use options::{Limits, Options, Token};
 pub use routes::router;

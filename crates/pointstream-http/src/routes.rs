@@ -50,6 +50,7 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/connectors/{id}/learn", get(connectors::learn))
         .route("/v1/connectors/{id}/details", get(connectors::details))
         .route("/v1/connectors/{id}/points", get(connectors::points).post(connectors::add_points))
+        .route("/v1/connectors/{id}/points/restore", post(connectors::restore_points))
         .route("/v1/config/restore", post(connectors::restore))
         .route("/v1/connectors/{id}/trace", get(connectors::trace).post(connectors::set_trace))
         .route("/v1/connectors/{id}/{act}", post(connectors::act))

@@ -21,6 +21,8 @@ mod history;
 mod keeper;
 mod levels;
 mod notices;
+#[cfg(feature = "store")]
+mod past;
 mod plan;
 mod publish;
 mod row;

@@ -1,6 +1,6 @@
 //! Histories that the device keeps.
 
-use pointstream_point::{Fault, PointKey, Span};
+use pointstream_point::{Fault, HisItem, PointKey, Span};
 
 use crate::action::{Action, Outcome};
 use crate::driver::OpError;
@@ -28,12 +28,20 @@ impl Connector {
         self.shard.show(key.slot, self.over().as_ref(), self.now.wall);
     }
 
-    /// Synchronisations of these points were given up before they ended.
-    pub(super) fn on_his_released(&mut self, points: &[PointKey]) {
+    /// The synchronisations of these points will not happen.
+    pub(super) fn on_his_cancelled(&mut self, points: Vec<PointKey>) {
         let over = self.over();
-        for &key in points {
-            self.shard.on_his_released(key);
+        for key in points {
+            self.shard.on_his_cancelled(key);
             self.shard.show(key.slot, over.as_ref(), self.now.wall);
+        }
+    }
+
+    /// The device told unasked of the past of a point, which goes to who keeps its history.
+    pub(super) fn on_past(&mut self, key: PointKey, item: Result<HisItem, Fault>) {
+        let item = item.and_then(|item| self.shard.convert_past(key, item));
+        if self.shard.is_known(key) {
+            self.past.push((key, item));
         }
     }
 

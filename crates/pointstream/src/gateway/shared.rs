@@ -408,6 +408,8 @@ impl Shared {
         for (key, his) in &changes.his {
             state.points.apply_his(*key, his.clone());
         }
+        #[cfg(feature = "store")]
+        state.his.on_past(&mut state.points, &changes.past, changes.wall);
         self.show(state, changes.points.iter().map(|(key, cur)| (*key, cur)));
     }
 
@@ -477,6 +479,11 @@ impl Follower for Follow {
         if let Some(shared) = self.shared.upgrade() {
             shared.on_changes(changes);
         }
+    }
+
+    #[cfg(feature = "store")]
+    fn has_room(&self) -> bool {
+        self.shared.upgrade().is_none_or(|shared| shared.lock().his.has_room())
     }
 
     fn on_conn(&self, view: &ConnView) {

@@ -14,6 +14,8 @@ mod levels;
 mod modbus;
 #[cfg(all(feature = "http", feature = "store"))]
 mod operator;
+#[cfg(all(feature = "http", feature = "store"))]
+mod past;
 #[cfg(feature = "mqtt")]
 mod publish;
 #[cfg(feature = "poll")]
