@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::str::FromStr;
@@ -6,15 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body::Frame;
 use pointstream_hub::{ErrorCode, Event, Fault, Group, Subscription};
 use pointstream_time::Seed;
 use tokio::time::{Instant, Sleep};
 
+use crate::body;
 use crate::clock;
 use crate::gzip::Gzip;
 use crate::state::{App, Connection};
@@ -228,31 +226,16 @@ fn headers_of(session: Session) -> HeaderMap {
 }
 
 impl IntoResponse for Feed {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
         let headers = self.headers();
         let refused = self.subscription.is_none();
-        let mut response = Response::new(Body::new(FeedBody(self)));
+        let mut response = Response::new(body::streamed(move |cx| self.poll_piece(cx)));
         *response.headers_mut() = headers;
         if refused {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
         response
-    }
-}
-
-/// A feed as the body of an answer.
-struct FeedBody(Feed);
-
-impl http_body::Body for FeedBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
