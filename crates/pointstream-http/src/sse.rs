@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use pointstream_hub::{ErrorCode, Event, Fault, Group, Subscription};
+use pointstream_hub::{Cursor, ErrorCode, Event, Fault, Group, Subscription};
 use pointstream_time::Seed;
 use tokio::time::{Instant, Sleep};
 
@@ -136,6 +136,11 @@ fn event_of(fault: &Fault, session: Session) -> String {
     format!("event: error\ndata: {}\n\n", json_of(fault, session))
 }
 
+/// An event as this session is sent it.
+pub(crate) fn text_of(event: &Event, session: Session) -> Bytes {
+    event.fault().map_or_else(|| event.sse().clone(), |fault| event_of(fault, session).into())
+}
+
 fn json_of(fault: &Fault, session: Session) -> String {
     fault.json(&format!("{:.3}", clock::wall()), &session.to_string())
 }
@@ -162,6 +167,40 @@ enum Piece {
 }
 
 impl Feed {
+    /// What it follows, and for whom, if others can be sent the same bytes from here on.
+    pub(crate) const fn shareable(&self) -> Option<(&Subscription, Session)> {
+        match (&self.opening, &self.gzip, &self.subscription) {
+            (None, None, Some(subscription)) => Some((subscription, self.session)),
+            _ => None,
+        }
+    }
+
+    /// Waits for nothing any more, since somebody else reads for it.
+    pub(crate) fn rest(&mut self) {
+        self.heartbeat.sleep = None;
+        if let Some(subscription) = &self.subscription {
+            subscription.rest();
+        }
+    }
+
+    /// Goes on by itself from where somebody else has read for it.
+    pub(crate) fn go_on_from(&mut self, cursor: Cursor) {
+        self.heartbeat.on_write();
+        if let Some(subscription) = &mut self.subscription {
+            subscription.go_on_from(cursor);
+        }
+    }
+
+    /// Comments after the same silence as this one's.
+    pub(crate) const fn heartbeat(&self) -> Heartbeat {
+        Heartbeat::new(self.heartbeat.interval, self.heartbeat.origin)
+    }
+
+    /// Whether the stream is to end when it is polled next.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.is_closing())
+    }
+
     /// The next piece, none at the end: the opening, an event or a comment, packed if the client
     /// wants that.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -182,7 +221,7 @@ impl Feed {
         if let Some(opening) = self.opening.take() {
             return Poll::Ready(Some(Piece::Own(opening)));
         }
-        if self.connection.as_ref().is_some_and(|connection| connection.is_closing()) {
+        if self.is_closing() {
             self.subscription = None;
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
@@ -200,7 +239,7 @@ impl Feed {
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if self.heartbeat.poll_due(cx) => {
-                Poll::Ready(Some(Piece::Own(Bytes::from_static(b":\n\n"))))
+                Poll::Ready(Some(Piece::Own(Bytes::from_static(COMMENT))))
             }
             Poll::Pending => Poll::Pending,
         }
@@ -309,6 +348,9 @@ fn opening(retry: Duration, pad: bool) -> String {
     let comment = if pad { " ".repeat(PAD_LEN) } else { " ok".to_owned() };
     format!(":{comment}\nretry: {}\n\n", retry.as_millis())
 }
+
+/// What shows that a stream lives.
+pub(crate) const COMMENT: &[u8] = b":\n\n";
 
 /// What old proxies let through at once.
 const PAD_LEN: usize = 1_024;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 /// How the body of a message is packed (RFC 9110, section 8.4.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Coding {
     /// Not at all.
     Identity,
