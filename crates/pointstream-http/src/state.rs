@@ -12,6 +12,7 @@ use crate::direct::Choruses;
 use crate::hosts::Hosts;
 use crate::metrics::Counters;
 use crate::routes::group::Groups;
+use crate::syncs::Syncs;
 use crate::{Admin, Options};
 
 /// What all requests share.
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub(crate) counters: Counters,
     pub(crate) groups: Groups,
     pub(crate) choruses: Arc<Choruses>,
+    pub(crate) syncs: Syncs,
     /// The origin of the grid that heartbeats are aligned to.
     pub(crate) started: Instant,
     ending: AtomicBool,
@@ -40,6 +42,7 @@ impl App {
             counters: Counters::default(),
             groups: Groups::default(),
             choruses: Arc::default(),
+            syncs: Syncs::default(),
             started: Instant::now(),
             ending: AtomicBool::new(false),
             seed: Mutex::new(options.seed.clone()),
@@ -50,6 +53,7 @@ impl App {
     /// Notes that the server ends; the connections are woken otherwise.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::Release);
+        self.syncs.cancel();
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -376,7 +376,7 @@ impl Verse {
     fn write(&self, members: &mut Vec<Arc<Member>>, cursor: Cursor) -> usize {
         let mut buffer = [0; COPIED_BYTES_MAX];
         let copied = match self {
-            Self::Same(batch) => batch.copy(&mut buffer).map(|bytes| &*bytes),
+            Self::Same(batch) => batch.copy(&mut buffer),
             _ => None,
         };
         let mut back = 0;

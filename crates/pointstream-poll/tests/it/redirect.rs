@@ -9,11 +9,7 @@ use tokio::task::JoinSet;
 use crate::source::{Source, soon};
 
 /// Follows a topic that is polled from `from`, which alone may be reached besides `also`.
-async fn follow(
-    from: &Source,
-    also: Option<&Source>,
-    redirects_max: u8,
-) -> (Subscription, JoinSet<()>) {
+fn follow(from: &Source, also: Option<&Source>, redirects_max: u8) -> (Subscription, JoinSet<()>) {
     let hub = Hub::new(Limits::default(), Seed::new(1));
     let topic = hub.create("prices", TopicOptions::text()).unwrap();
     let mut config = Config::new(&from.url("/"));
@@ -54,7 +50,7 @@ async fn a_redirect_to_a_forbidden_address_is_not_followed() {
     ] {
         let outer = Source::start().await;
         outer.answer("302 Found", &format!("Location: {to}\r\n"), "");
-        let (mut events, _tasks) = follow(&outer, None, 3).await;
+        let (mut events, _tasks) = follow(&outer, None, 3);
         let body = first(&mut events).await;
         assert!(body.contains("60400") || body.contains("60001"), "{to}: {body}");
         assert!(!body.contains("127.0.0.1") && !body.contains("s3cret"), "{to}: {body}");
@@ -68,12 +64,12 @@ async fn redirects_are_off_and_where_they_are_on_take_no_credentials_along() {
     inner.answer("200 OK", "", "7");
     let outer = Source::start().await;
     outer.answer("307 Temporary Redirect", &format!("Location: {}\r\n", inner.url("/in")), "");
-    let (mut events, tasks) = follow(&outer, Some(&inner), 0).await;
+    let (mut events, tasks) = follow(&outer, Some(&inner), 0);
     let body = first(&mut events).await;
     assert!(body.contains("60001") && body.contains("307"), "{body}");
     assert_eq!(inner.connections(), 0);
     drop(tasks);
-    let (mut events, _tasks) = follow(&outer, Some(&inner), 1).await;
+    let (mut events, _tasks) = follow(&outer, Some(&inner), 1);
     assert_eq!(first(&mut events).await, "7");
     assert!(outer.requests(1).await[0].contains("s3cret"));
     let followed = inner.requests(1).await;
@@ -84,7 +80,7 @@ async fn redirects_are_off_and_where_they_are_on_take_no_credentials_along() {
 async fn a_loop_of_redirects_ends() {
     let looped = Source::start().await;
     looped.answer("302 Found", "Location: /\r\n", "");
-    let (mut events, tasks) = follow(&looped, None, 3).await;
+    let (mut events, tasks) = follow(&looped, None, 3);
     let body = first(&mut events).await;
     assert!(body.contains("60001"), "{body}");
     drop((events, tasks));
