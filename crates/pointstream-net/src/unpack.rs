@@ -192,8 +192,9 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    const PACKED: [(Coding, fn(&[u8]) -> Vec<u8>); 2] =
-        [(Coding::Gzip, gzip), (Coding::Deflate, zlib)];
+    type Pack = fn(&[u8]) -> Vec<u8>;
+
+    const PACKED: [(Coding, Pack); 2] = [(Coding::Gzip, gzip), (Coding::Deflate, zlib)];
 
     fn unpack(coding: Coding, bytes: &[u8], max: usize, step: usize) -> Result<Bytes, UnpackError> {
         let mut unpacker = Unpacker::new(coding, max);
@@ -207,7 +208,7 @@ mod tests {
     fn a_body_is_unpacked_up_to_its_greatest_length() {
         let text = b"[1,2,3]".repeat(3_000);
         let plain = |bytes: &[u8]| bytes.to_vec();
-        let all = PACKED.into_iter().chain([(Coding::Identity, plain as fn(&[u8]) -> Vec<u8>)]);
+        let all = PACKED.into_iter().chain([(Coding::Identity, plain as Pack)]);
         for (coding, pack) in all {
             let packed = pack(&text);
             for step in [1, 7, packed.len()] {
