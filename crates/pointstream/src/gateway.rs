@@ -265,6 +265,8 @@ impl Gateway {
         let running = self.shared.running();
         let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
         let publishers = self.publishing.plan(&config.publish)?;
+        #[cfg(feature = "mqtt")]
+        let nodes = sparkplug::Plan::new(&self.shared, &config.sparkplug)?;
         while let Some(ended) = self.connectors.try_join_next() {
             on_ended(ended);
         }
@@ -310,22 +312,27 @@ impl Gateway {
         // What leaves leaves first, since a topic of points may become one that is polled.
         #[cfg(feature = "poll")]
         let retired = self.shared.sources().retire(self.hub(), &config);
-        applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        // What goes wrong on the way leaves all else applied.
+        let topics = topics::apply(&self.shared, &config.effective_topics()).await;
         #[cfg(feature = "poll")]
-        {
+        let begun = {
             let shared = Arc::clone(&self.shared);
-            let begun = shared.sources().begin(&shared.hub, &config, &mut self.seed)?;
-            let named: BTreeSet<Id> = retired.into_iter().chain(begun).collect();
-            applied.topics.extend(named);
-        }
+            shared.sources().begin(&shared.hub, &config, &mut self.seed)
+        };
         let seed = self.seed.next_u64();
         self.publishing.apply(publishers, &self.shared.hub, seed).await;
+        #[cfg(feature = "mqtt")]
+        sparkplug::apply(&self.shared, &config.sparkplug, nodes, &mut self.edges).await;
+        applied.topics = topics?;
+        #[cfg(feature = "poll")]
+        {
+            let named: BTreeSet<Id> = retired.into_iter().chain(begun?).collect();
+            applied.topics.extend(named);
+        }
         #[cfg(feature = "http")]
         {
             self.shared.lock().config_path.clone_from(&config.path);
         }
-        #[cfg(feature = "mqtt")]
-        sparkplug::apply(&self.shared, &config.sparkplug, &mut self.edges).await?;
         self.config = config;
         Ok(applied)
     }
@@ -342,6 +349,8 @@ impl Gateway {
         self.check_limits(&config)?;
         let plan = Plan::new(&self.registry, &BTreeMap::new(), &config, &mut Seed::new(0))?;
         publish::Publishing::default().plan(&config.publish)?;
+        #[cfg(feature = "mqtt")]
+        sparkplug::Plan::new(&self.shared, &config.sparkplug)?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {
