@@ -397,6 +397,8 @@ impl Gateway {
         // What was promised to be kept is on the disk before this ends, unless the disk hangs.
         let stored = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_FAREWELL, stored).await;
+        // Whoever opens the store's file next finds that nobody has it any more.
+        while self.services.join_next().await.is_some() {}
     }
 
     #[cfg(feature = "http")]
