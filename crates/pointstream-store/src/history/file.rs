@@ -38,6 +38,25 @@ impl StoredHistory {
         Self { store, damaged: AtomicU64::new(0) }
     }
 
+    /// The items of a piece of a history as it stands in the file, which begins at a time in
+    /// milliseconds since 1970; none if it is damaged.
+    pub fn decode(piece: &[u8], start: i64) -> Option<Vec<HisItem>> {
+        let mut items = Vec::new();
+        let read = chunk::read(piece, start, |item| {
+            items.push(item);
+            true
+        });
+        read.ok().map(|_| items)
+    }
+
+    /// Items as they stand in the file, sealed; none if there is none, if there are more than a
+    /// piece has, or if they are not each later than the one before.
+    pub fn encode(items: &[HisItem]) -> Option<Vec<u8>> {
+        let in_order = items.is_sorted_by(|a, b| a.ts.as_millisecond() < b.ts.as_millisecond());
+        let fits = (1..=ITEMS_MAX).contains(&items.len());
+        (in_order && fits).then(|| chunk::seal(items))
+    }
+
     /// How many damaged chunks have been met since this was made. What is around them is read; one
     /// that is written to is put aside.
     pub fn damaged(&self) -> u64 {
