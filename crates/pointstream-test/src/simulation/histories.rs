@@ -119,7 +119,7 @@ impl Histories {
         if self.waiting.iter().any(|(waits, _)| *waits == key) {
             return;
         }
-        let start = point.until.unwrap_or(Now::simulated(Instant::ORIGIN).wall);
+        let start = point.until.unwrap_or_else(|| Now::simulated(Instant::ORIGIN).wall);
         let end = now.wall.checked_add(SignedDuration::from_hours(1)).unwrap_or(now.wall);
         machine.handle(now, Input::HisPending(vec![key]));
         self.waiting.push_back((key, Span::new(start, end)));

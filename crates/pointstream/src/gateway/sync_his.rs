@@ -1,20 +1,22 @@
 //! Fetching the histories that devices keep: Haxall's `connSyncHis`.
 
+use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use pointstream_conn::{Handle, Room};
-use pointstream_point::{Fault, HisRules, Id, PointKey, PointSpec, Span, Tag, Value};
+use pointstream_conn::Handle;
+use pointstream_point::{Fault, HisRules, Id, PointKey, Span, Value};
 use pointstream_store::{History, SeriesWrite};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use super::his_options::WriteOptions;
 use super::past::AHEAD;
 use super::{Gateway, Shared};
 
-/// How many connectors are asked at a time.
+/// How many connectors are asked at a time, by all synchronisations together.
 const CONNECTORS_MAX: usize = 16;
 
 /// How many readings one point may take. Where a device always has more, the rest is for next time.
@@ -28,21 +30,36 @@ pub type HisSynced = (Id, Result<usize, Fault>);
 
 /// How far a synchronisation has come, and the way to end it early; clones look at the same one.
 #[derive(Clone, Debug, Default)]
-pub struct HisProgress(Arc<Counts>);
+pub struct HisProgress(Arc<Progress>);
 
-#[derive(Debug, Default)]
-struct Counts {
+#[derive(Default)]
+struct Progress {
     total: AtomicUsize,
     done: AtomicUsize,
     items: AtomicU64,
     cancelled: AtomicBool,
     cancel: Notify,
+    tell: Option<Tell>,
+}
+
+type Tell = Box<dyn Fn(&Id, &Result<usize, Fault>) + Send + Sync>;
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").field("total", &self.total).field("done", &self.done).finish()
+    }
 }
 
 impl HisProgress {
     /// Nothing so far.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing so far; `tell` is called with each point as it is done, by the task that fetched it,
+    /// so that it must be quick.
+    pub fn telling(tell: impl Fn(&Id, &Result<usize, Fault>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Progress { tell: Some(Box::new(tell)), ..Progress::default() }))
     }
 
     /// How many points are done, and how many there are.
@@ -79,6 +96,22 @@ impl HisProgress {
             cancel.await;
         }
     }
+
+    fn on_done(&self, id: &Id, result: &Result<usize, Fault>) {
+        self.0.done.fetch_add(1, Ordering::Relaxed);
+        if let Some(tell) = &self.0.tell {
+            tell(id, result);
+        }
+    }
+}
+
+/// How many connectors may be asked besides.
+pub(super) struct Slots(Arc<Semaphore>);
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(CONNECTORS_MAX)))
+    }
 }
 
 /// One point that is to be synchronised.
@@ -90,112 +123,70 @@ struct Wanted {
     options: Result<WriteOptions, Fault>,
 }
 
-/// Points that show that they wait. Those that are left when this is dropped no longer do.
-struct Pending {
-    room: Option<Room>,
-    keys: BTreeSet<PointKey>,
-}
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        let keys: Vec<_> = core::mem::take(&mut self.keys).into_iter().collect();
-        if let Some(room) = self.room.take()
-            && !keys.is_empty()
-        {
-            room.his_cancelled(keys);
-        }
-    }
-}
-
 impl Gateway {
     /// Fetches into the store what devices keep of the histories of points: in a span, or else from
     /// the last item that is there (from five days ago if none is) until an hour from now. Ids of
     /// no point are left out.
     ///
-    /// Connectors are asked side by side, sixteen at a time; the points of one after the other. Each point's
-    /// items are merged: what is there already at the same times is replaced. One bad item refuses
-    /// all of its reading, and no error keeps other points from theirs. A point that is named twice is
-    /// fetched once.
+    /// Connectors are asked side by side, sixteen at a time by all that synchronise; the points of one
+    /// after the other. Each point's items are merged: what is there already at the same times is
+    /// replaced. One bad item refuses all of its reading, and no error keeps other points from theirs. A
+    /// point that is named twice is fetched once.
     ///
     /// After [`HisProgress::cancel`] this ends at once, with that as the fault of each point that is
     /// not done.
     ///
     /// # Cancel safety
     ///
-    /// If this is dropped, what has been fetched so far stays, and nothing more is fetched but what a
-    /// device is being asked for.
+    /// If this is dropped, what has been fetched so far stays, nothing more is fetched but what a
+    /// device is being asked for, and points that waited are as they were before.
     pub async fn sync_his(
         &self,
         points: &[Id],
         span: Option<Span>,
         progress: &HisProgress,
     ) -> Vec<HisSynced> {
-        self.shared.sync_his(points, span, progress).await
+        Arc::clone(&self.shared).sync_his(points, span, progress).await
     }
 }
 
 impl Shared {
     pub(crate) async fn sync_his(
-        &self,
+        self: Arc<Self>,
         points: &[Id],
         span: Option<Span>,
         progress: &HisProgress,
     ) -> Vec<HisSynced> {
-        let now = self.clock.now().wall;
-        let mut synced = Vec::new();
-        let (store, by_conn) = {
-            let state = self.lock();
-            let mut by_conn: BTreeMap<&Id, Vec<Wanted>> = BTreeMap::new();
-            for id in points.iter().collect::<BTreeSet<_>>() {
-                let Some((key, entry)) = state.points.find(id.as_str()) else { continue };
-                let (rules, options) = (HisRules::of(&entry.spec), WriteOptions::of(&entry.spec));
-                let wanted = Wanted { id: id.clone(), key, rules, options };
-                match entry.conn.as_deref() {
-                    Some(conn) => by_conn.entry(conn).or_default().push(wanted),
-                    None => {
-                        let none = Fault::permanent("the point has no connector");
-                        synced.push((id.clone(), Err(none)));
-                    }
-                }
-            }
-            let with_handle = |(id, points)| Some((state.conns.get(id)?.handle.clone(), points));
-            let by_conn: Vec<_> = by_conn.into_iter().filter_map(with_handle).collect();
-            (state.his.store.clone(), by_conn)
-        };
-        let Some(store) = store else {
-            let none = || Err(Fault::permanent("the gateway has no store"));
-            let points = by_conn.into_iter().flat_map(|(_, points)| points);
-            synced.extend(points.map(|point| (point.id, none())));
-            return synced;
-        };
-        let total = by_conn.iter().map(|(_, points)| points.len()).sum();
-        progress.0.total.store(total, Ordering::Relaxed);
-        let slots = Arc::new(Semaphore::new(CONNECTORS_MAX));
+        let (by_conn, mut synced) = self.sort_his(points);
+        let waiting: usize = by_conn.values().map(Vec::len).sum();
+        progress.0.total.store(synced.len() + waiting, Ordering::Relaxed);
+        synced.iter().for_each(|(id, result)| progress.on_done(id, result));
+        let slots = Arc::clone(&self.lock().his.slots.0);
         let mut tasks = JoinSet::new();
-        for (handle, points) in by_conn {
-            let keys: BTreeSet<_> = points.iter().map(|point| point.key).collect();
-            // Taken first, so that the way back is there however this ends.
-            let mut pending = Pending { room: Some(handle.room().await), keys };
-            handle.his_pending(pending.keys.iter().copied().collect()).await;
-            let (store, slots) = (Arc::clone(&store), Arc::clone(&slots));
-            let progress = progress.clone();
+        for (conn, points) in by_conn {
+            let keys = points.iter().map(|point| point.key).collect();
+            let mut pending = Pending { shared: Arc::clone(&self), conn, keys };
+            if let Some(handle) = self.handle(&pending.conn) {
+                handle.his_pending(pending.keys.iter().copied().collect()).await;
+            }
+            let (slots, progress) = (Arc::clone(&slots), progress.clone());
             tasks.spawn(async move {
                 let slot = unless_cancelled(&progress, slots.acquire_owned()).await;
+                let now = pending.shared.clock.now().wall;
                 let mut synced = Vec::new();
                 for point in points {
-                    let result = {
-                        let sync = sync_one(&handle, &store, &point, span, now, &progress);
-                        match &slot {
-                            Some(_) => unless_cancelled(&progress, sync).await,
-                            None => None,
+                    let result = match &slot {
+                        Some(_) => {
+                            let sync = pending.sync_one(&point, span, now, &progress);
+                            unless_cancelled(&progress, sync).await
                         }
+                        None => None,
                     };
                     if let Some(result) = &result {
-                        pending.keys.remove(&point.key);
-                        let shown = result.as_ref().map(drop).map_err(Clone::clone);
-                        handle.his_done(point.key, shown).await;
-                        progress.0.done.fetch_add(1, Ordering::Relaxed);
+                        pending.on_done(result).await;
+                        progress.on_done(&point.id, result);
                     }
+                    // Those that are not done wait no more when the list of them is dropped.
                     let cancelled = || Err(Fault::permanent("the synchronisation was cancelled"));
                     synced.push((point.id, result.unwrap_or_else(cancelled)));
                 }
@@ -207,6 +198,115 @@ impl Shared {
         }
         synced
     }
+
+    /// The points by their connectors, and those of which is clear already that nothing comes.
+    fn sort_his(&self, points: &[Id]) -> (BTreeMap<Id, Vec<Wanted>>, Vec<HisSynced>) {
+        let (mut by_conn, mut synced) = (BTreeMap::<Id, Vec<Wanted>>::new(), Vec::new());
+        let state = self.lock();
+        for id in points.iter().collect::<BTreeSet<_>>() {
+            let Some((key, entry)) = state.points.find(id.as_str()) else { continue };
+            let refused = match entry.conn.as_deref().filter(|conn| state.conns.contains_key(*conn))
+            {
+                None => "the point has no connector",
+                Some(_) if state.his.store.is_none() => "the gateway has no store",
+                Some(conn) => {
+                    let (rules, options) =
+                        (HisRules::of(&entry.spec), WriteOptions::of(&entry.spec));
+                    let wanted = Wanted { id: id.clone(), key, rules, options };
+                    by_conn.entry(conn.clone()).or_default().push(wanted);
+                    continue;
+                }
+            };
+            synced.push((id.clone(), Err(Fault::permanent(refused))));
+        }
+        (by_conn, synced)
+    }
+
+    fn handle(&self, conn: &Id) -> Option<Handle> {
+        Some(self.lock().conns.get(conn)?.handle.clone())
+    }
+
+    /// Tells connectors of points whose synchronisations were given up. One that takes no commands
+    /// at present is told later.
+    pub(super) fn tell_released(&self) {
+        let released = core::mem::take(&mut self.lock().his.released);
+        for (conn, points) in released {
+            let Some(handle) = self.handle(&conn) else { continue };
+            if let Err(points) = handle.his_released(points) {
+                self.lock().his.released.entry(conn).or_default().extend(points);
+            }
+        }
+    }
+}
+
+/// The points of a connector that wait for their synchronisation, the next one first. Those that
+/// are left when this is dropped wait no more.
+struct Pending {
+    shared: Arc<Shared>,
+    conn: Id,
+    keys: VecDeque<PointKey>,
+}
+
+impl Pending {
+    /// Fetches the history of one point, in as many readings as its device needs. The connector's
+    /// handle is not held meanwhile, since that would keep the connector from ending.
+    async fn sync_one(
+        &self,
+        point: &Wanted,
+        span: Option<Span>,
+        now: Timestamp,
+        progress: &HisProgress,
+    ) -> Result<usize, Fault> {
+        let options = point.options.clone()?;
+        let none = || Fault::permanent("the gateway has no store");
+        let store = self.shared.lock().his.store.clone().ok_or_else(none)?;
+        let mut span = match span {
+            Some(span) => span,
+            None => span_since(&store, point, now).await?,
+        };
+        let mut count = 0;
+        for _ in 0..READINGS_MAX {
+            let gone = || Fault::down("the connector has ended");
+            let handle = self.shared.handle(&self.conn).ok_or_else(gone)?;
+            let reading = handle.history(point.key, span);
+            drop(handle);
+            let samples = reading.await?;
+            let (more, mut items) = (samples.is_cut(), samples.into_items());
+            count += items.len();
+            progress.0.items.fetch_add(items.len() as u64, Ordering::Relaxed);
+            let last = items.iter().map(|item| item.ts).max();
+            options.prepare(&mut items);
+            let items = items.into_iter().map(|item| (item.ts, Some(item.val)));
+            let accepted = point.rules.accept(items, Some(span)).map_err(Fault::permanent)?;
+            let next = last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok());
+            let next = next.filter(|next| more && *next > span.start && *next < span.end);
+            let read = Span::new(span.start, next.unwrap_or(span.end));
+            write(&store, point, accepted, options.clear.then_some(read)).await?;
+            match next {
+                Some(next) => span.start = next,
+                None => break,
+            }
+        }
+        Ok(count)
+    }
+
+    /// The next point is done.
+    async fn on_done(&mut self, result: &Result<usize, Fault>) {
+        let shown = result.as_ref().map(drop).map_err(Clone::clone);
+        if let (Some(&key), Some(handle)) = (self.keys.front(), self.shared.handle(&self.conn)) {
+            handle.his_done(key, shown).await;
+        }
+        self.keys.pop_front();
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.keys.is_empty() {
+            let mut state = self.shared.lock();
+            state.his.released.entry(self.conn.clone()).or_default().extend(self.keys.drain(..));
+        }
+    }
 }
 
 /// Does something unless the synchronisation is cancelled before it is done.
@@ -216,44 +316,6 @@ async fn unless_cancelled<T>(progress: &HisProgress, work: impl Future<Output = 
         () = progress.cancelled() => None,
         result = work => Some(result),
     }
-}
-
-/// Fetches the history of one point, in as many readings as its device needs.
-async fn sync_one(
-    handle: &Handle,
-    store: &Arc<dyn History>,
-    point: &Wanted,
-    span: Option<Span>,
-    now: Timestamp,
-    progress: &HisProgress,
-) -> Result<usize, Fault> {
-    let options = point.options.clone()?;
-    let mut span = match span {
-        Some(span) => span,
-        None => span_since(store, point, now).await?,
-    };
-    let mut count = 0;
-    for _ in 0..READINGS_MAX {
-        let samples = handle.history(point.key, span).await?;
-        let (more, mut items) = (samples.is_cut(), samples.into_items());
-        count += items.len();
-        progress.0.items.fetch_add(items.len() as u64, Ordering::Relaxed);
-        let last = items.iter().map(|item| item.ts).max();
-        if options.unit_set {
-            items.iter_mut().for_each(|item| strip_unit(&mut item.val));
-        }
-        let items = items.into_iter().map(|item| (item.ts, Some(item.val)));
-        let accepted = point.rules.accept(items, Some(span)).map_err(Fault::permanent)?;
-        let next = last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok());
-        let next = next.filter(|next| more && *next > span.start && *next < span.end);
-        let read = Span::new(span.start, next.unwrap_or(span.end));
-        write(store, point, accepted, options.clear.then_some(read)).await?;
-        match next {
-            Some(next) => span.start = next,
-            None => break,
-        }
-    }
-    Ok(count)
 }
 
 /// The span from the last item that there is. One that lies ahead, of a clock that was wrong, does
@@ -309,41 +371,6 @@ async fn write(
         store.write(&[SeriesWrite { point, items }])
     })
     .await
-}
-
-fn strip_unit(val: &mut Value) {
-    if let Value::Number(_, unit) = val {
-        *unit = None;
-    }
-}
-
-/// How the items of a synchronisation are written: the tag `connHisWriteOpts`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct WriteOptions {
-    /// What is in the span and not given any more goes.
-    clear: bool,
-    /// Numbers are in the unit of the point, whatever the device says.
-    unit_set: bool,
-}
-
-impl WriteOptions {
-    fn of(spec: &PointSpec) -> Result<Self, Fault> {
-        let mut options = Self::default();
-        let Some(tag) = spec.more.tags.get("connHisWriteOpts") else { return Ok(options) };
-        let bad = |what: &dyn core::fmt::Display| {
-            let text = format_args!("Invalid 'connHisWriteOpts' [{what}]: expected clear, unitSet");
-            Err(Fault::permanent(text))
-        };
-        let Tag::Value(Value::Str(text)) = tag else { return bad(&"not a text") };
-        for name in text.split(',').map(str::trim) {
-            match name {
-                "clear" => options.clear = true,
-                "unitSet" => options.unit_set = true,
-                other => return bad(&other),
-            }
-        }
-        Ok(options)
-    }
 }
 
 /// Does what blocks on a thread for that. A store that fails is a fault of the point's history.

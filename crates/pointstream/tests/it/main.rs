@@ -13,8 +13,12 @@ mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;
 #[cfg(all(feature = "http", feature = "store"))]
+mod operator;
+#[cfg(all(feature = "http", feature = "store"))]
 mod past;
 #[cfg(feature = "mqtt")]
 mod publish;
 #[cfg(feature = "poll")]
 mod sources;
+#[cfg(all(feature = "http", feature = "store"))]
+mod web;
