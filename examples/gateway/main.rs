@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 
 mod args;
 mod plant;
+mod store;
 
 use args::{Args, Task};
 use plant::{DEVICES, Plant};
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Task::Help => print(args::HELP),
         Task::Version => print(concat!("gateway ", env!("CARGO_PKG_VERSION"))),
         Task::PrintConfig => print(SAMPLE.trim_end()),
+        Task::CheckStore(ref path) => said(store::check(path)),
+        Task::RepairStore(ref path) => said(store::repair(path)),
         Task::Check | Task::Run => {
             let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
             tracing_subscriber::fmt()
@@ -53,6 +56,11 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+/// Prints what was found; something that is wrong is a failure.
+fn said(found: Result<String, String>) -> ExitCode {
+    found.map_or_else(|error| fail(&error), |text| print(&text))
 }
 
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {

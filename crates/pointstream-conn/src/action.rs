@@ -38,10 +38,10 @@ pub enum Input<'a> {
     Learn(Option<LearnPath>, u64),
     /// Synchronisations of the histories of these points were asked for.
     HisPending(Vec<PointKey>),
+    /// Those synchronisations were given up before they ended.
+    HisReleased(Vec<PointKey>),
     /// Somebody wants what the device has of a point's history in a span; the mark tells the answer.
     History(PointKey, Span, u64),
-    /// Synchronisations of these points that were asked for will not happen.
-    HisCancelled(Vec<PointKey>),
     /// What the synchronisation of a point's history came to.
     HisDone(PointKey, Result<(), Fault>),
     /// Somebody needs the session to stay open, under this name. Idempotent.

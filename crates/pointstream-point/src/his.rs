@@ -20,7 +20,7 @@ pub struct His {
 
 /// The state machine of a point's history.
 ///
-/// | own state | `on_pending` | `on_cancelled` | `on_ok` | `on_fault` |
+/// | own state | `on_pending` | `on_released` | `on_ok` | `on_fault` |
 /// |---|---|---|---|---|
 /// | any | the same, pending | the same | ok | the fault's |
 ///
@@ -48,8 +48,8 @@ impl HisState {
         self.pending = true;
     }
 
-    /// A synchronisation that was asked for will not happen.
-    pub fn on_cancelled(&mut self) {
+    /// The synchronisation that was asked for was given up: what the last one came to stands.
+    pub fn on_released(&mut self) {
         self.pending = false;
     }
 
@@ -102,11 +102,6 @@ mod tests {
         let wall = |secs| Timestamp::from_second(secs).unwrap();
         let mut state = HisState::new(wall(0));
         state.on_pending();
-        assert!(state.show(None, wall(0)));
-        state.on_cancelled();
-        assert!(state.show(None, wall(0)));
-        assert_eq!((state.his().status, state.his().pending), (Status::Unknown, false));
-        state.on_pending();
         assert!(state.show(None, wall(1)));
         assert_eq!((state.his().status, state.his().pending), (Status::Unknown, true));
         state.on_ok();
@@ -121,6 +116,9 @@ mod tests {
         assert!(state.show(None, wall(6)));
         let his = state.his();
         assert_eq!((his.status, his.err.as_deref()), (Status::Fault, Some("no such log")));
+        state.on_pending();
+        state.on_released();
+        assert!(!state.show(None, wall(7)), "what was given up leaves no trace");
         assert_eq!(his.ts, wall(6));
     }
 }

@@ -17,6 +17,8 @@ use crate::config::{Config, ConnectorConfig};
 #[cfg(feature = "http")]
 mod details;
 #[cfg(feature = "store")]
+mod his_options;
+#[cfg(feature = "store")]
 mod history;
 mod keeper;
 mod levels;

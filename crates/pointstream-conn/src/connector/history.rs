@@ -28,11 +28,11 @@ impl Connector {
         self.shard.show(key.slot, self.over().as_ref(), self.now.wall);
     }
 
-    /// The synchronisations of these points will not happen.
-    pub(super) fn on_his_cancelled(&mut self, points: Vec<PointKey>) {
+    /// Synchronisations of these points were given up before they ended.
+    pub(super) fn on_his_released(&mut self, points: &[PointKey]) {
         let over = self.over();
-        for key in points {
-            self.shard.on_his_cancelled(key);
+        for &key in points {
+            self.shard.on_his_released(key);
             self.shard.show(key.slot, over.as_ref(), self.now.wall);
         }
     }

@@ -1,6 +1,6 @@
 //! The history of a point, as far as its device keeps one.
 
-use pointstream_point::{Fault, HisItem, PointKey, Value};
+use pointstream_point::{Fault, HisItem, HisState, PointKey, Value};
 
 use super::Shard;
 
@@ -16,12 +16,10 @@ impl Shard {
         }
     }
 
-    /// A synchronisation that was asked for will not happen.
-    pub(crate) fn on_his_cancelled(&mut self, key: PointKey) {
+    /// A synchronisation was given up.
+    pub(crate) fn on_his_released(&mut self, key: PointKey) {
         let more = self.slot_mut(key).and_then(|slot| slot.more.as_mut());
-        if let Some(his) = more.and_then(|more| more.his.as_mut()) {
-            his.on_cancelled();
-        }
+        more.and_then(|more| more.his.as_mut()).into_iter().for_each(HisState::on_released);
     }
 
     /// Whether there is such a point, which is not switched off.

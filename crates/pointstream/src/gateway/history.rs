@@ -39,8 +39,8 @@ pub(crate) struct Histories {
     watch: Option<WatchId>,
     /// Whoever synchronises histories asks a connector with one of these.
     pub(super) slots: Slots,
-    /// Points whose synchronisations will not happen, of which their connectors do not know.
-    pub(super) cancelled: BTreeMap<Id, Vec<PointKey>>,
+    /// Points whose synchronisations were given up, of which their connectors do not know.
+    pub(super) released: BTreeMap<Id, Vec<PointKey>>,
     /// Items that were written, and those that were dropped since too many waited.
     pub(crate) written: u64,
     pub(crate) dropped: u64,
@@ -378,7 +378,7 @@ pub(super) async fn keep_history(shared: Arc<Shared>) {
         ticks.tick().await;
         let now = shared.clock.now().wall;
         shared.sample(now);
-        shared.tell_cancelled();
+        shared.tell_released();
         shared.write_due(now).await;
         if trimmed.is_none_or(|at| at.elapsed() >= TRIM) && shared.lock().his.store.is_some() {
             trimmed = Some(tokio::time::Instant::now());

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use pointstream_conn::Handle;
-use pointstream_point::{Fault, HisRules, Id, PointKey, PointSpec, Span, Tag, Value};
+use pointstream_point::{Fault, HisRules, Id, PointKey, Span, Value};
 use pointstream_store::{History, SeriesWrite};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use super::his_options::WriteOptions;
 use super::past::AHEAD;
 use super::{Gateway, Shared};
 
@@ -129,8 +130,8 @@ impl Gateway {
     ///
     /// Connectors are asked side by side, sixteen at a time by all that synchronise; the points of one
     /// after the other. Each point's items are merged: what is there already at the same times is
-    /// replaced. One bad item refuses all of its reading, and no error keeps other points from theirs.
-    /// A point that is named twice is fetched once.
+    /// replaced. One bad item refuses all of its reading, and no error keeps other points from theirs. A
+    /// point that is named twice is fetched once.
     ///
     /// After [`HisProgress::cancel`] this ends at once, with that as the fault of each point that is
     /// not done.
@@ -174,19 +175,20 @@ impl Shared {
                 let now = pending.shared.clock.now().wall;
                 let mut synced = Vec::new();
                 for point in points {
-                    let done = match &slot {
+                    let result = match &slot {
                         Some(_) => {
                             let sync = pending.sync_one(&point, span, now, &progress);
                             unless_cancelled(&progress, sync).await
                         }
                         None => None,
                     };
-                    if let Some(result) = &done {
+                    if let Some(result) = &result {
                         pending.on_done(result).await;
                         progress.on_done(&point.id, result);
                     }
+                    // Those that are not done wait no more when the list of them is dropped.
                     let cancelled = || Err(Fault::permanent("the synchronisation was cancelled"));
-                    synced.push((point.id, done.unwrap_or_else(cancelled)));
+                    synced.push((point.id, result.unwrap_or_else(cancelled)));
                 }
                 synced
             });
@@ -224,14 +226,14 @@ impl Shared {
         Some(self.lock().conns.get(conn)?.handle.clone())
     }
 
-    /// Tells connectors of points whose synchronisations will not happen. One that takes no commands
+    /// Tells connectors of points whose synchronisations were given up. One that takes no commands
     /// at present is told later.
-    pub(super) fn tell_cancelled(&self) {
-        let cancelled = core::mem::take(&mut self.lock().his.cancelled);
-        for (conn, points) in cancelled {
+    pub(super) fn tell_released(&self) {
+        let released = core::mem::take(&mut self.lock().his.released);
+        for (conn, points) in released {
             let Some(handle) = self.handle(&conn) else { continue };
-            if let Err(points) = handle.his_cancelled(points) {
-                self.lock().his.cancelled.entry(conn).or_default().extend(points);
+            if let Err(points) = handle.his_released(points) {
+                self.lock().his.released.entry(conn).or_default().extend(points);
             }
         }
     }
@@ -273,9 +275,7 @@ impl Pending {
             count += items.len();
             progress.0.items.fetch_add(items.len() as u64, Ordering::Relaxed);
             let last = items.iter().map(|item| item.ts).max();
-            if options.unit_set {
-                items.iter_mut().for_each(|item| strip_unit(&mut item.val));
-            }
+            options.prepare(&mut items);
             let items = items.into_iter().map(|item| (item.ts, Some(item.val)));
             let accepted = point.rules.accept(items, Some(span)).map_err(Fault::permanent)?;
             let next = last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok());
@@ -304,7 +304,7 @@ impl Drop for Pending {
     fn drop(&mut self) {
         if !self.keys.is_empty() {
             let mut state = self.shared.lock();
-            state.his.cancelled.entry(self.conn.clone()).or_default().extend(self.keys.drain(..));
+            state.his.released.entry(self.conn.clone()).or_default().extend(self.keys.drain(..));
         }
     }
 }
@@ -371,41 +371,6 @@ async fn write(
         store.write(&[SeriesWrite { point, items }])
     })
     .await
-}
-
-fn strip_unit(val: &mut Value) {
-    if let Value::Number(_, unit) = val {
-        *unit = None;
-    }
-}
-
-/// How the items of a synchronisation are written: the tag `connHisWriteOpts`.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct WriteOptions {
-    /// What is in the span and not given any more goes.
-    clear: bool,
-    /// Numbers are in the unit of the point, whatever the device says.
-    unit_set: bool,
-}
-
-impl WriteOptions {
-    fn of(spec: &PointSpec) -> Result<Self, Fault> {
-        let mut options = Self::default();
-        let Some(tag) = spec.more.tags.get("connHisWriteOpts") else { return Ok(options) };
-        let bad = |what: &dyn fmt::Display| {
-            let text = format_args!("Invalid 'connHisWriteOpts' [{what}]: expected clear, unitSet");
-            Err(Fault::permanent(text))
-        };
-        let Tag::Value(Value::Str(text)) = tag else { return bad(&"not a text") };
-        for name in text.split(',').map(str::trim) {
-            match name {
-                "clear" => options.clear = true,
-                "unitSet" => options.unit_set = true,
-                other => return bad(&other),
-            }
-        }
-        Ok(options)
-    }
 }
 
 /// Does what blocks on a thread for that. A store that fails is a fault of the point's history.

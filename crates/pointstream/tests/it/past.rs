@@ -254,3 +254,60 @@ async fn an_item_ahead_of_its_time_does_not_keep_later_ones_from_being_fetched()
     assert_eq!(synced[0].1, Ok(1), "only what is later than the last one that can be true");
     bench.gateway.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_gateway_starts_with_a_damaged_store_and_goes_on_with_what_is_sound() {
+    let folder = Folder::new("damaged");
+    let file = folder.0.join("gateway.redb");
+    let written = StoredHistory::new(Arc::new(Store::open(&file).unwrap().0));
+    let old: Vec<_> = (0..40_000).map(|at| (ago(90_000 - at), Some(number(at as f64)))).collect();
+    for items in old.chunks(1_000) {
+        written.write(&[SeriesWrite { point: "a.temp".into(), items: items.to_vec() }]).unwrap();
+    }
+    drop(written);
+    let sound = std::fs::read(&file).unwrap();
+    // The first page from the middle on that is of any use.
+    let spoilt = (sound.len() / 8_192..).map(|page| {
+        let mut bytes = sound.clone();
+        bytes[page * 4_096..][..64].fill(0xa5);
+        std::fs::write(&file, &bytes).unwrap();
+        bytes
+    });
+    let bytes = spoilt.skip_while(|_| Store::check(&file).unwrap().is_sound()).next().unwrap();
+    let tags = [("hisCollectInterval", text("1sec"))];
+    for (at, damaged) in [bytes, Vec::new(), vec![0x5a; 20_000]].into_iter().enumerate() {
+        std::fs::write(&file, &damaged).unwrap();
+        let mut bench = Bench::new();
+        bench.a.set("a.temp", number(21.0));
+        bench.gateway.apply(collecting("a.temp", &folder, &tags)).await.unwrap();
+        let history = bench.gateway.history().unwrap();
+        let last = || history.last("a.temp").unwrap().is_some_and(|item| item.ts > ago(60));
+        wait(last, "something is collected").await;
+        let kept = history.info("a.temp").unwrap().unwrap().size;
+        assert_eq!(kept > 20_000, at == 0, "{kept} items of a file that is damaged in parts");
+        let aside = folder.0.join(format!("gateway.redb.damaged-{}", at + 1));
+        assert_eq!(std::fs::read(aside).unwrap(), damaged, "the damaged file stays as it was");
+        drop(history);
+        bench.gateway.shutdown().await;
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_store_that_may_not_be_written_is_refused_in_words() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new("readonly");
+    let file = folder.0.join("gateway.redb");
+    drop(Store::open(&file).unwrap());
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o444)).unwrap();
+    if std::fs::OpenOptions::new().write(true).open(&file).is_ok() {
+        eprintln!(
+            "SKIPPED: whoever runs this may write to a file that is read-only; run it as another user than root"
+        );
+        return;
+    }
+    let mut bench = Bench::new();
+    let refused = bench.gateway.apply(collecting("a.temp", &folder, &[])).await.unwrap_err();
+    assert!(refused.to_string().contains("gateway.redb: "), "{refused}");
+    assert!(file.exists(), "it stays where it is");
+}
