@@ -119,6 +119,9 @@ pub enum StoreError {
     },
 }
 
+/// Rows with their keys, and what is wrong with each of the others.
+pub type SoundRows<V> = (Vec<(String, V)>, Vec<StoreError>);
+
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
 
