@@ -34,7 +34,7 @@ def cpu(process):
 
 def mosquitto(folder, name, port, extra=""):
     conf = Path(folder) / f"{name}.conf"
-    conf.write_text(f"user root\nallow_anonymous true\nlog_type none\nmax_queued_messages 0\nlistener {port} 127.0.0.1\n{extra}")
+    conf.write_text(f"user root\nallow_anonymous true\nlog_type none\nset_tcp_nodelay true\nmax_queued_messages 0\nlistener {port} 127.0.0.1\n{extra}")
     child = subprocess.Popen(["mosquitto", "-c", str(conf)], stderr=subprocess.DEVNULL)
     while True:
         try:
@@ -47,6 +47,7 @@ def mosquitto(folder, name, port, extra=""):
 def publish(port, rate, seconds):
     """Numbers at QoS 1, acknowledged a batch at a time."""
     link = socket.create_connection(("127.0.0.1", port))
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     link.sendall(b"\x10\x10\x00\x04MQTT\x04\x02\x00\x00\x00\x04load")
     assert link.recv(4)[3] == 0
     batch, sent, start = rate // 100, 0, time.monotonic()

@@ -44,6 +44,7 @@ default #.
       --password-file FILE
       --ca FILE            who signs the broker's certificate (PEM)
       --cert FILE --key FILE   this client's certificate and its key (PEM)
+      --retry-max MS       the longest time between two attempts to connect [default: 10000]
       --topics-max N       how many topics the document takes [default: 10000]
       --print              also print each message on a line of JSON
   -h, --help
@@ -196,6 +197,7 @@ struct Args {
     ca: Option<Vec<u8>>,
     cert: Option<Vec<u8>>,
     key: Option<Vec<u8>>,
+    retry_max: Duration,
     topics_max: usize,
     print: bool,
 }
@@ -216,6 +218,7 @@ impl Args {
             ca: None,
             cert: None,
             key: None,
+            retry_max: Duration::from_secs(10),
             topics_max: 10_000,
             print: false,
         };
@@ -252,6 +255,9 @@ impl Args {
                 Long("ca") => args.ca = Some(read(text(&mut parser)?)?),
                 Long("cert") => args.cert = Some(read(text(&mut parser)?)?),
                 Long("key") => args.key = Some(read(text(&mut parser)?)?),
+                Long("retry-max") => {
+                    args.retry_max = Duration::from_millis(text(&mut parser)?.parse()?);
+                }
                 Long("topics-max") => args.topics_max = text(&mut parser)?.parse()?,
                 Long("print") => args.print = true,
                 Positional(word) => words.push(word.string()?),
@@ -278,6 +284,7 @@ impl Args {
                 config.with_credentials(username, self.password.as_deref().unwrap_or_default());
         }
         let mut broker = Broker::new(self.uri.parse()?, config);
+        broker.retry_max = self.retry_max;
         if broker.uri.is_secure() {
             broker = broker
                 .with_pem(self.ca.as_deref(), self.cert.as_deref().zip(self.key.as_deref()))?;

@@ -11,7 +11,12 @@ FOLDER has the built examples mqtt_bridge and gateway.
   2. The gateway: points from topics, faults of single points, a last will, writes that paho sees and
      confirms, and what the gateway publishes.
   3. A broker that is restarted RESTARTS times (20) while it hands on what paho has published, at QoS 1 and
-     2: the bridge prints each message once.
+     2: the bridge prints each message once. It is ended by SIGTERM, at which mosquitto saves its sessions. A
+     paho client with the same session options subscribes beside it; what that is told twice is printed, to
+     show what the broker sends again.
+  4. The same with SIGKILL, at which mosquitto saves nothing and goes back to what it saved last: it may lose
+     what it has acknowledged and send as new what was acknowledged to it. Counted for both clients; held is
+     that messages flow again after each.
 
 One line for each check; the exit code is 0 where all of them hold.
 """
@@ -33,6 +38,8 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 failed = 0
 
@@ -133,6 +140,11 @@ class Broker:
             self.child.terminate()
             self.child.wait(20)
             self.child = None
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+        self.child = None
 
     def __enter__(self):
         self.start()
@@ -425,49 +437,120 @@ def will(broker):
 # 3. A broker that is restarted
 
 
-def restarts(folder, broker, count):
-    """What the broker has taken comes once, however often it goes away while it hands it on.
+@contextmanager
+def beside(broker, name, version):
+    """A paho client with the session options of the bridge; gives the numbers it is told."""
+    told, topic, own = [], f"{name}/#", f"{name}-beside"
+    if version == "5":
+        it = paho.Client(CallbackAPIVersion.VERSION2, client_id=own, protocol=paho.MQTTv5)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval, properties.ReceiveMaximum = 3600, 256
+        options = {"clean_start": False, "properties": properties}
+    else:
+        it = paho.Client(CallbackAPIVersion.VERSION2, client_id=own, clean_session=False)
+        options = {}
+    it.on_message = lambda _client, _data, message: told.append(int(message.payload))
 
-    Each round's publisher waits for its acknowledgements, so that it is not the one who doubles.
+    def connected(client, _data, flags, _reason, _properties):
+        if not flags.session_present:
+            client.subscribe(topic, qos=2)
+
+    it.on_connect = connected
+    it.reconnect_delay_set(1, 1)
+    it.connect("127.0.0.1", broker.ports["tcp"], **options)
+    it.loop_start()
+    try:
+        yield told
+    finally:
+        it.disconnect()
+        it.loop_stop()
+
+
+@contextmanager
+def soak(folder, broker, name, version):
+    """The bridge and paho beside it, both subscribed; gives what each is told, and errors."""
+    topic = f"{name}/#"
+    words = [broker.url("tcp"), topic, "--mqtt-version", version, "--qos", "2", "--print"]
+    words += ["--client-id", name, "--retry-max", "500"]
+    with bridge(folder, *words) as (_, lines, errors), beside(broker, name, version) as other:
+        numbers = lambda: [json.loads(line)["payload"] for line in list(lines)]
+        with client(broker.ports["tcp"], f"{name}-begin") as source:
+            def begun():
+                source.publish(f"{name}/begin", "-1", qos=1).wait_for_publish(5)
+                return -1 in numbers() and -1 in other
+
+            check(f"{name}: subscribed", until(begun), errors)
+        yield numbers, other, errors
+
+
+def burst(broker, name, total, end):
+    """Publishes a hundred messages and ends the broker while it hands them on.
+
+    The publisher waits for its acknowledgements, so that it is not the one who doubles.
     """
+    with client(broker.ports["tcp"], f"{name}-source") as source:
+        sent = []
+        for number in range(total, total + 100):
+            qos = 1 + number % 2
+            sent.append(source.publish(f"{name}/{qos}", str(number), qos=qos))
+        for message in sent:
+            message.wait_for_publish(20)
+        end()
+    broker.start()
+    return total + len(sent)
+
+
+def twice(numbers):
+    counts = collections.Counter(number for number in numbers if number >= 0)
+    return sorted(number for number, times in counts.items() if times > 1)
+
+
+def restarts(folder, broker, count):
+    """What the broker has taken comes once, however often it goes away while it hands it on."""
     for version in ("3.1.1", "5"):
         name = f"soak-{version}"
-        words = [broker.url("tcp"), f"{name}/#", "--mqtt-version", version, "--qos", "2", "--print"]
-        with bridge(folder, *words, "--client-id", name) as (url, lines, errors):
-            up = until(lambda: any("connected" in line for line in errors))
-            check(f"{name}: connected", up, errors)
-
-            def numbers():
-                return [json.loads(line)["payload"] for line in list(lines)]
-
-            with client(broker.ports["tcp"], f"{name}-begin") as source:
-                def begun():
-                    source.publish(f"{name}/begin", "-1", qos=1).wait_for_publish(5)
-                    return -1 in numbers()
-
-                check(f"{name}: subscribed", until(begun))
+        with soak(folder, broker, name, version) as (numbers, other, errors):
             total = 0
-            for _ in range(count):
-                # Some begin while the bridge is still away, so that there is a backlog too.
-                with client(broker.ports["tcp"], f"{name}-source") as source:
-                    sent = []
-                    for number in range(total, total + 100):
-                        qos = 1 + number % 2
-                        sent.append(source.publish(f"{name}/{qos}", str(number), qos=qos))
-                    for message in sent:
-                        message.wait_for_publish(20)
-                    total += len(sent)
-                    broker.stop()
-                broker.start()
+            for turn in range(count):
+                total = burst(broker, name, total, broker.stop)
+                # In every second round the bridge is away and there is a backlog.
+                if turn % 2 == 0:
+                    until(lambda: total - 1 in numbers())
             until(lambda: len(set(numbers())) > total, 60)
+            until(lambda: len(set(other)) > total, 60)
             time.sleep(1)
-            seen = [number for number in numbers() if number >= 0]
-            missing = sorted(set(range(total)) - set(seen))
-            counts = collections.Counter(seen)
-            twice = sorted(number for number, times in counts.items() if times > 1)
+            missing = sorted(set(range(total)) - set(numbers()))
             what = f"{name}: {total} messages over {count} restarts"
-            check(f"{what}, none lost", not missing, (len(missing), missing[:10]))
-            check(f"{what}, none doubled", not twice, (len(twice), twice[:10]))
+            ups = sum("connected" in line for line in errors)
+            doubled = twice(numbers())
+            check(f"{what} and {ups} connections, none lost", not missing, (len(missing), missing[:10]))
+            check(f"{what}, none doubled", not doubled, (len(doubled), doubled[:10]))
+            print(f"     paho beside it was told {len(twice(other))} of them more than once", flush=True)
+
+
+# 4. A broker that is killed
+
+
+def kills(folder, broker, count):
+    for version in ("3.1.1", "5"):
+        name = f"kill-{version}"
+        with soak(folder, broker, name, version) as (numbers, other, _):
+            # So that there are sessions to go back to.
+            total = burst(broker, name, 0, broker.stop)
+            flows = 0
+            for turn in range(count):
+                total = burst(broker, name, total, broker.kill)
+                marker = -2 - turn
+                with client(broker.ports["tcp"], f"{name}-marker") as source:
+                    def heard():
+                        source.publish(f"{name}/1", str(marker), qos=0)
+                        return marker in numbers()
+
+                    flows += until(heard)
+            check(f"{name}: messages flow after each of {count} kills", flows == count, flows)
+            for who, told in (("the bridge", numbers()), ("paho", list(other))):
+                lost = len(set(range(total)) - set(told))
+                print(f"     {who}: {lost} of {total} lost, {len(twice(told))} told more than once", flush=True)
 
 
 def main():
@@ -480,6 +563,7 @@ def main():
         for part in (transports, gateway):
             part(folder, broker)
         restarts(folder, broker, count)
+        kills(folder, broker, 5)
     print("all checks hold" if failed == 0 else f"{failed} failed")
     return 1 if failed else 0
 

@@ -16,3 +16,11 @@ run timeout --foreground 600 node .ci/browser/console.mjs "$(cat "$CI_WORK/conso
     --add-points --restart-cmd ".ci/gateway restart '$CI_WORK/console'" || code=$?
 [ "$code" -eq 0 ] || { tail -n 40 "$CI_WORK/console/log"; fail "the console fails ($code)"; }
 run .ci/gateway stop "$CI_WORK/console"
+
+# A year of one-minute values, fetched, panned and zoomed.
+mkdir -p "$CI_WORK/logger"
+run .ci/gateway start "$CI_WORK/logger" "$EXAMPLES/logger" 127.0.0.1:0
+code=0
+run timeout --foreground 600 node .ci/browser/history.mjs "$(cat "$CI_WORK/logger/url")" "$CI_ARTEFACTS" || code=$?
+[ "$code" -eq 0 ] || { tail -n 40 "$CI_WORK/logger/log"; fail "the charts fail ($code)"; }
+run .ci/gateway stop "$CI_WORK/logger"

@@ -241,9 +241,18 @@ wait $hub || fail "hub: Ctrl-C: it ended with $?"
 wait $source || fail "hub: Ctrl-C: it ended with $?"
 
 # Collects, reads back and draws.
-"$EXAMPLES/history" 3 "$CI_WORK/history.svg" >"$out" 2>"$err" || { cat "$err"; fail "history ended with $?"; }
+run timeout --foreground 10 "$EXAMPLES/history" --help | grep -q -- --seconds || fail "--help names no options"
+if "$EXAMPLES/history" --what >"$out" 2>&1; then fail "history took --what"; fi
+"$EXAMPLES/history" --seconds 3 --out "$CI_WORK/history.svg" >"$out" 2>"$err" || { cat "$err"; fail "history ended with $?"; }
 grep -q '^meter.power: [1-9][0-9]* values' "$out" || { cat "$out"; fail "history collected nothing"; }
 grep -q 'L[0-9.]* [0-9.]*L' "$CI_WORK/history.svg" || fail "history drew nothing"
+"$EXAMPLES/history" --seconds 600 --out "$CI_WORK/early.svg" >"$out" 2>"$err" &
+pid=$!
+for _ in $(seq 100); do grep -q ^Collecting "$out" && break || sleep 0.1; done
+sleep 2
+kill -INT $pid
+wait $pid || { cat "$err"; fail "history: Ctrl-C: it ended with $?"; }
+grep -q 'shows it' "$out" || fail "history drew nothing when it was ended early"
 
 # Ctrl-C ends it with 0 within 2 seconds.
 "$gateway" --listen 127.0.0.1:0 >"$out" 2>"$err" &

@@ -38,6 +38,8 @@ pub enum Input<'a> {
     Learn(Option<LearnPath>, u64),
     /// Synchronisations of the histories of these points were asked for.
     HisPending(Vec<PointKey>),
+    /// Those synchronisations were given up before they ended.
+    HisReleased(Vec<PointKey>),
     /// Somebody wants what the device has of a point's history in a span; the mark tells the answer.
     History(PointKey, Span, u64),
     /// What the synchronisation of a point's history came to.

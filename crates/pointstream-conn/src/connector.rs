@@ -159,6 +159,7 @@ impl Connector {
             Input::Write(key, info, token) => self.on_write(key, info, token),
             Input::Sync(points, token) => self.on_sync(points, token),
             Input::HisPending(points) => self.on_his_pending(points),
+            Input::HisReleased(points) => self.on_his_released(&points),
             Input::History(key, span, token) => self.on_history(key, span, token),
             Input::HisDone(key, result) => self.on_his_done(key, result),
             Input::Learn(at, token) => self.on_learn(at, token),

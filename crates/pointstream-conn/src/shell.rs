@@ -78,6 +78,7 @@ enum Command {
     Sync(Vec<PointKey>, oneshot::Sender<Result<(), Fault>>),
     Learn(Option<LearnPath>, oneshot::Sender<Result<Learned, Fault>>),
     HisPending(Vec<PointKey>),
+    HisReleased(Vec<PointKey>),
     History(PointKey, Span, oneshot::Sender<Result<Samples, Fault>>),
     HisDone(PointKey, Result<(), Fault>),
     Pin(Arc<str>),
@@ -242,6 +243,20 @@ impl Handle {
     /// Shows points as waiting for the synchronisation of their histories.
     pub async fn his_pending(&self, points: Vec<PointKey>) {
         self.send(Command::HisPending(points)).await;
+    }
+
+    /// Shows points as waiting no more, since their synchronisation was given up: what the last one
+    /// came to stands. This does not wait.
+    ///
+    /// # Errors
+    ///
+    /// Too many commands wait for the connector; the points come back. One that has ended takes
+    /// them.
+    pub fn his_released(&self, points: Vec<PointKey>) -> Result<(), Vec<PointKey>> {
+        match self.commands.try_send(Command::HisReleased(points)) {
+            Err(mpsc::error::TrySendError::Full(Command::HisReleased(points))) => Err(points),
+            _ => Ok(()),
+        }
     }
 
     /// Shows what the synchronisation of a point's history came to.
@@ -524,6 +539,7 @@ impl Core {
                 self.handle(Input::Sync(points, token));
             }
             Command::HisPending(points) => self.handle(Input::HisPending(points)),
+            Command::HisReleased(points) => self.handle(Input::HisReleased(points)),
             Command::HisDone(key, result) => self.handle(Input::HisDone(key, result)),
             Command::History(key, span, reply) => {
                 let token = self.token();

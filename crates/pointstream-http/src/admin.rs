@@ -112,6 +112,28 @@ pub trait Admin: Send + Sync + 'static {
         Box::pin(async { Err(ConnError::UnknownPoint) })
     }
 
+    /// The points of which a device keeps a history, of one connector or of all. None if there is no
+    /// such connector.
+    fn his_points(&self, connector: Option<&str>) -> Option<Vec<Id>> {
+        connector.is_none().then(Vec::new)
+    }
+
+    /// As [`sync_his`](Self::sync_his) for many points, connectors side by side; `tell` hears of each
+    /// point once, as it is done.
+    ///
+    /// *Cancel safety*: dropping it ends it; what has been fetched stays.
+    fn sync_many(
+        &self,
+        points: Vec<Id>,
+        span: Option<Span>,
+        tell: SyncTell,
+    ) -> BoxFuture<'static, ()> {
+        let _ = span;
+        Box::pin(async move {
+            points.into_iter().for_each(|point| tell(point, Err(ConnError::UnknownPoint)));
+        })
+    }
+
     /// Adds points to a connector in the configuration file, for good.
     fn add_points<'a>(
         &'a self,
@@ -166,6 +188,9 @@ impl Admin for TopicsOnly {
 
 /// A future behind a pointer, for a trait that is used as an object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Who hears what the synchronisation of a point's history came to: how many items the device gave.
+pub type SyncTell = Arc<dyn Fn(Id, Result<usize, ConnError>) + Send + Sync>;
 
 /// Which points are asked for.
 #[derive(Clone, Debug)]

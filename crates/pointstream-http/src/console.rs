@@ -31,6 +31,7 @@ pub const CONSOLE: &[StaticFile] = console! {
     "/chart.js" "chart.js" JS
     "/console.css" "console.css" CSS
     "/console.js" "console.js" JS
+    "/fetching.js" "fetching.js" JS
     "/format.js" "format.js" JS
     "/gateway.js" "gateway.js" JS
     "/inspect.js" "inspect.js" JS

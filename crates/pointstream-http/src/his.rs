@@ -2,10 +2,13 @@
 
 use core::fmt::Write as _;
 
-use jiff::civil::{Date, DateTime};
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
-use pointstream_point::{Bucket, HisItem, Interval, Span, Value, duration};
+use pointstream_point::{Bucket, HisItem, Interval, Span, Value};
+
+mod range;
+
+pub(crate) use range::{parse_interval, parse_range};
 
 /// Which past values of a point are asked for.
 #[derive(Clone, Debug)]
@@ -70,103 +73,6 @@ pub enum HisReadError {
     /// The store failed.
     #[error("{0}")]
     Failed(String),
-}
-
-/// A range as Haystack writes it: `today`, `yesterday`, a date, two dates, a time from which on, two
-/// times; besides `last` with a duration. A range of dates has the last one in it.
-pub(crate) fn parse_range(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Span, String> {
-    let now = now.to_zoned(zone.clone());
-    let text = text.trim();
-    let day = |date: Date, days: i64| -> Result<Timestamp, String> {
-        let date = date.checked_add(days.days()).map_err(|error| error.to_string())?;
-        date.to_zoned(zone.clone()).map(|at| at.timestamp()).map_err(|error| error.to_string())
-    };
-    let days = |first: Date, last: Date| Ok(Span::new(day(first, 0)?, day(last, 1)?));
-    match text {
-        "today" => return days(now.date(), now.date()),
-        "yesterday" => {
-            let date = now.date().yesterday().map_err(|error| error.to_string())?;
-            return days(date, date);
-        }
-        _ => {}
-    }
-    if let Some(length) = text.strip_prefix("last ").or_else(|| text.strip_prefix("last-")) {
-        return last(length, now.timestamp());
-    }
-    let bad = || {
-        format!(
-            "{text:?} is no range: today, yesterday, 2026-01-31, 2026-01-01,2026-01-31, last 24hr"
-        )
-    };
-    let (first, last) = match text.split_once(',') {
-        None => (text.trim(), None),
-        Some((first, last)) => (first.trim(), Some(last.trim()).filter(|last| !last.is_empty())),
-    };
-    if first.len() <= 10 {
-        let first: Date = first.parse().map_err(|_| bad())?;
-        let last = last.map_or(Ok(first), |last| last.parse().map_err(|_| bad()))?;
-        return days(first, last);
-    }
-    let start = instant(first, zone).ok_or_else(bad)?;
-    let end = match last {
-        Some(last) => instant(last, zone).ok_or_else(bad)?,
-        None => Timestamp::MAX,
-    };
-    Ok(Span::new(start, end))
-}
-
-fn last(length: &str, now: Timestamp) -> Result<Span, String> {
-    let days = length.trim().strip_suffix("days").or_else(|| length.trim().strip_suffix('d'));
-    let length = match days.and_then(|days| days.trim().parse::<u32>().ok()) {
-        Some(days) => SignedDuration::from_hours(i64::from(days) * 24),
-        None => {
-            let length = duration::parse(length).map_err(|error| error.to_string())?;
-            SignedDuration::try_from(length).map_err(|error| error.to_string())?
-        }
-    };
-    Ok(Span::new(now.checked_sub(length).unwrap_or(Timestamp::MIN), now))
-}
-
-/// A time with its offset, or one of the zone.
-fn instant(text: &str, zone: &TimeZone) -> Option<Timestamp> {
-    // A plus sign of an offset is a space where a client has not escaped it.
-    let text = text.replacen(' ', "+", usize::from(text.contains('T')));
-    if let Ok(zoned) = text.parse::<Zoned>() {
-        return Some(zoned.timestamp());
-    }
-    text.parse::<Timestamp>().ok().or_else(|| {
-        let local: DateTime = text.parse().ok()?;
-        local.to_zoned(zone.clone()).ok().map(|at| at.timestamp())
-    })
-}
-
-/// The length of a bucket: `15min`, `1day`, `1mo`.
-pub(crate) fn parse_interval(text: &str) -> Result<Interval, String> {
-    let text = text.trim();
-    let count = |suffix: &str| -> Option<i64> {
-        let count = text.strip_suffix(suffix)?.trim();
-        let count = if count.is_empty() { 1 } else { count.parse().ok()? };
-        (1..=10_000).contains(&count).then_some(count)
-    };
-    if let Some(days) = count("days").or_else(|| count("day")) {
-        return Ok(Interval::Days(days));
-    }
-    if let Some(weeks) = count("weeks").or_else(|| count("week")).or_else(|| count("wk")) {
-        return Ok(Interval::Days(7 * weeks));
-    }
-    if let Some(months) = count("months").or_else(|| count("month")).or_else(|| count("mo")) {
-        return Ok(Interval::Months(months));
-    }
-    if let Some(years) = count("years").or_else(|| count("year")).or_else(|| count("yr")) {
-        return Ok(Interval::Months(12 * years));
-    }
-    let length = duration::parse(text).map_err(|error| error.to_string())?;
-    let millis = i64::try_from(length.as_millis()).map_err(|error| error.to_string())?;
-    if millis == 0 {
-        Err("an interval is not zero".to_owned())
-    } else {
-        Ok(Interval::Millis(millis))
-    }
 }
 
 /// The forms of an answer.
@@ -329,47 +235,6 @@ mod tests {
 
     fn ts(text: &str) -> Timestamp {
         text.parse().unwrap()
-    }
-
-    #[test]
-    fn ranges_are_those_of_the_zone() {
-        let zone = TimeZone::fixed(Offset::constant(2));
-        let now = ts("2026-03-05T23:30:00Z");
-        let span = |text| parse_range(text, now, &zone).unwrap();
-        let of = |start, end| Span::new(ts(start), ts(end));
-        let today = of("2026-03-05T22:00:00Z", "2026-03-06T22:00:00Z");
-        assert_eq!(span("today"), today);
-        assert_eq!(span("yesterday"), of("2026-03-04T22:00:00Z", "2026-03-05T22:00:00Z"));
-        assert_eq!(span("2026-03-06"), today);
-        assert_eq!(
-            span("2026-03-05,2026-03-06"),
-            of("2026-03-04T22:00:00Z", "2026-03-06T22:00:00Z")
-        );
-        assert_eq!(span("last 90min"), of("2026-03-05T22:00:00Z", "2026-03-05T23:30:00Z"));
-        assert_eq!(span("last 2days").start, ts("2026-03-03T23:30:00Z"));
-        let times = "2026-03-01T00:00:00Z,2026-03-02T00:00:00+02:00";
-        assert_eq!(span(times), of("2026-03-01T00:00:00Z", "2026-03-01T22:00:00Z"));
-        let unescaped = "2026-03-02T00:00:00 02:00";
-        assert_eq!(span(unescaped), Span::new(ts("2026-03-01T22:00:00Z"), Timestamp::MAX));
-        assert_eq!(span("2026-03-02T00:00:00").start, ts("2026-03-01T22:00:00Z"));
-        for bad in
-            ["", "tomorrow", "2026-13-01", "2026-01-01,x", "last week", "9999-12-31,9999-12-31"]
-        {
-            assert!(parse_range(bad, now, &zone).is_err(), "{bad:?} was taken");
-        }
-        assert!(parse_range("1900-01-01,1999-12-31", now, &zone).is_ok(), "a century");
-    }
-
-    #[test]
-    fn intervals_are_durations_days_or_months() {
-        assert_eq!(parse_interval("15min"), Ok(Interval::Millis(900_000)));
-        assert_eq!(parse_interval("1day"), Ok(Interval::Days(1)));
-        assert_eq!(parse_interval("2weeks"), Ok(Interval::Days(14)));
-        assert_eq!(parse_interval("1mo"), Ok(Interval::Months(1)));
-        assert_eq!(parse_interval("1yr"), Ok(Interval::Months(12)));
-        for bad in ["", "0s", "15", "-1day", "99999days", "x"] {
-            assert!(parse_interval(bad).is_err(), "{bad:?} was taken");
-        }
     }
 
     #[test]

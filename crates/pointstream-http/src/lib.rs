@@ -46,6 +46,7 @@ mod console;
 mod cors;
 mod direct;
 mod error;
+mod follow;
 mod functions;
 mod guard;
 mod gzip;
@@ -60,13 +61,13 @@ mod routes;
 mod server;
 mod sse;
 mod state;
+mod syncs;
 mod time;
-mod trace;
 mod wants;
 
 pub use admin::{
     Admin, BoxFuture, ConnectorView, LevelView, LevelsView, PointView, PointsPage, PointsQuery,
-    QueryError, TopicsOnly, WriteError, WriteOutcome,
+    QueryError, SyncTell, TopicsOnly, WriteError, WriteOutcome,
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;

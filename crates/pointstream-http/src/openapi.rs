@@ -1,198 +1,95 @@
 //! The description of the API, as OpenAPI.
 
-use utoipa::openapi::path::{OperationBuilder, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{
+    Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
+};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{
-    Content, HttpMethod, Info, ObjectBuilder, OpenApi, OpenApiBuilder, Paths, Required,
+    Content, HttpMethod, Info, ObjectBuilder, OpenApiBuilder, Paths, Ref, Required,
     ResponseBuilder, Type,
 };
 
-/// One operation: method, path, group, what it does, its parameters in the query, an example of its
-/// body, the type of its answer.
+mod ops;
+
+use ops::OPS;
+
+/// One operation.
 struct Op {
     method: HttpMethod,
     path: &'static str,
+    /// Its group.
     tag: &'static str,
     summary: &'static str,
+    /// The parameters in the query, each with what it means.
     query: &'static [(&'static str, &'static str)],
-    body: Option<&'static str>,
-    answer: &'static str,
+    /// The types of its body, each with its schema.
+    body: &'static [(&'static str, &'static str)],
+    /// The status of its success, and the types of its answer, each with its schema.
+    status: u16,
+    answer: &'static [(&'static str, &'static str)],
 }
 
-const fn get(
-    path: &'static str,
-    tag: &'static str,
-    summary: &'static str,
-    query: &'static [(&'static str, &'static str)],
-) -> Op {
-    Op { method: HttpMethod::Get, path, tag, summary, query, body: None, answer: JSON }
-}
-
-const fn post(
-    path: &'static str,
-    tag: &'static str,
-    summary: &'static str,
-    body: Option<&'static str>,
-) -> Op {
-    Op { method: HttpMethod::Post, path, tag, summary, query: &[], body, answer: JSON }
-}
-
-impl Op {
-    const fn answering(mut self, answer: &'static str) -> Self {
-        self.answer = answer;
-        self
-    }
-
-    const fn with_query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
-        self.query = query;
-        self
-    }
-
-    const fn by(mut self, method: HttpMethod) -> Self {
-        self.method = method;
-        self
-    }
-}
-
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain";
-const EVENTS: &str = "text/event-stream";
-
-const RANGE: (&str, &str) =
-    ("range", "today, yesterday, a date, two dates, two times, a time from which on, or last 24hr");
-const ZONE: (&str, &str) = ("tz", "the time zone of dates and days, such as Europe/Berlin; UTC");
-
-/// Every route of the API.
-const OPS: &[Op] = &[
-    get("/v1/topics", "topics", "The topics with their sizes and counters.", &[]),
-    get("/v1/topics/{id}", "topics", "Follows a topic as an event stream.", &[]).answering(EVENTS),
-    get("/v1/topics/{id}/snapshot", "topics", "The document of a topic as it is.", &[]),
-    get("/v1/topic/{id}", "topics", "Another name of the stream of a topic.", &[])
-        .answering(EVENTS),
-    get("/latest/topics/{id}", "topics", "Another name of the stream of a topic.", &[])
-        .answering(EVENTS),
-    get("/v1/stream", "topics", "Follows several topics on one connection.", &[]).answering(EVENTS),
-    post(
-        "/v1/stream/{session}",
-        "topics",
-        "Changes which topics a connection follows.",
-        Some("{}"),
-    )
-    .by(HttpMethod::Patch),
-    post("/publish/v1/topics", "topics", "Publishes to several topics.", Some("{}")),
-    post("/publish/v1/topics/{id}", "topics", "Publishes a document to a topic.", Some("{}")),
-    post("/publish/v1/topics/{id}/items/{item}", "topics", "Publishes one item.", Some("{}"))
-        .by(HttpMethod::Put),
-    get(
-        "/v1/points",
-        "points",
-        "A page of the points; the Link header names the next.",
-        &[
-            ("filter", "a filter such as temp and connector == \"ahu\""),
-            ("limit", "how many"),
-            ("after", "only points whose id comes after this one"),
-        ],
-    ),
-    get("/v1/points/{id}", "points", "One point.", &[]),
-    get("/v1/points/{id}/details", "points", "What is known about a point, a fact a line.", &[])
-        .answering(TEXT),
-    get("/v1/points/{id}/write", "points", "The priority array of a point.", &[]),
-    post(
-        "/v1/points/{id}/write",
-        "points",
-        "Writes a level of a point's priority array, or releases it with null.",
-        Some(r#"{"val":21.5,"level":8,"who":"ann","duration":"1hr"}"#),
-    ),
-    post("/v1/points/{id}/sync", "points", "Reads a point out of turn.", None),
-    get(
-        "/v1/points/{id}/his",
-        "history",
-        "Past values of a point, as they are or gathered.",
-        &[
-            RANGE,
-            ZONE,
-            ("interval", "gathers: 15min, 1hr, 1day, 1mo"),
-            ("buckets", "gathers into about so many"),
-            ("limit", "how many rows, 10,000 if left out"),
-            ("format", "json, csv or ndjson"),
-        ],
-    ),
-    post("/v1/points/{id}/his/sync", "history", "Fetches what the device keeps.", None)
-        .with_query(&[RANGE, ZONE]),
-    get("/v1/connectors", "connectors", "The connectors with their states.", &[]),
-    get("/v1/connectors/{id}/details", "connectors", "What a connector knows about itself.", &[])
-        .answering(TEXT),
-    get("/v1/connectors/{id}/points", "connectors", "The ids of a connector's points.", &[]),
-    post(
-        "/v1/connectors/{id}/points",
-        "connectors",
-        "Adds points to a connector in the configuration file.",
-        Some(
-            r#"{"points":[{"id":"ahu.temp","kind":"Number","unit":"°C","cur":"input:30001:s2"}]}"#,
-        ),
-    ),
-    get(
-        "/v1/connectors/{id}/learn",
-        "connectors",
-        "One level of the tree of a connector's device.",
-        &[("at", "the learn of the row that led here; the root if left out")],
-    ),
-    get(
-        "/v1/connectors/{id}/trace",
-        "connectors",
-        "What a connector and its device said; from there on as it comes for who accepts events.",
-        &[("since", "the next of the last answer")],
-    ),
-    post(
-        "/v1/connectors/{id}/trace",
-        "connectors",
-        "Switches the trace on or off, or clears it.",
-        Some(r#"{"on":true}"#),
-    ),
-    post("/v1/connectors/{id}/{act}", "connectors", "Has it ping, open or close.", None),
-    post("/v1/config/restore", "service", "Brings the configuration file before back.", None),
-    get("/healthz", "service", "Whether the server answers.", &[]),
-    get("/metrics", "service", "Counters in the text format of Prometheus.", &[]).answering(TEXT),
-    get("/openapi.json", "service", "This description.", &[]),
-];
+/// The schemas that operations name.
+const SCHEMAS: &str = include_str!("openapi/schemas.json");
 
 /// The description as a document.
-pub(crate) fn document() -> OpenApi {
+pub(crate) fn document() -> serde_json::Value {
     let mut paths = Paths::new();
     for op in OPS {
         paths.add_path_operation(op.path, vec![op.method.clone()], operation(op));
     }
     let info = Info::new("pointstream", env!("CARGO_PKG_VERSION"));
-    OpenApiBuilder::new().info(info).paths(paths).build()
+    let api = OpenApiBuilder::new().info(info).paths(paths).build();
+    // Both are checked by a test, and are the same each time.
+    let mut document = serde_json::to_value(api).unwrap_or_default();
+    let schemas: serde_json::Value = serde_json::from_str(SCHEMAS).unwrap_or_default();
+    document["components"]["schemas"] = schemas;
+    document
 }
 
-fn operation(op: &Op) -> utoipa::openapi::path::Operation {
-    let text = || ObjectBuilder::new().schema_type(Type::String);
+fn operation(op: &Op) -> Operation {
     let mut operation = OperationBuilder::new().tag(op.tag).summary(Some(op.summary));
     for part in op.path.split('/') {
         if let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
-            let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Path);
-            let parameter = parameter.required(Required::True).schema(Some(text()));
-            operation = operation.parameter(parameter);
+            operation = operation.parameter(parameter(name, None));
         }
     }
     for (name, about) in op.query {
-        let parameter = ParameterBuilder::new().name(*name).parameter_in(ParameterIn::Query);
-        let parameter = parameter.required(Required::False).description(Some(*about));
-        operation = operation.parameter(parameter.schema(Some(text())));
+        operation = operation.parameter(parameter(name, Some(about)));
     }
-    if let Some(example) = op.body {
-        let example: serde_json::Value = serde_json::from_str(example).unwrap_or_default();
-        let content = Content::new(Some(ObjectBuilder::new().examples([example])));
-        let body = RequestBodyBuilder::new().content(JSON, content).required(Some(Required::True));
+    if !op.body.is_empty() {
+        let mut body = RequestBodyBuilder::new().required(Some(Required::True));
+        for (content_type, schema) in op.body {
+            body = body.content(*content_type, content(schema));
+        }
         operation = operation.request_body(Some(body.build()));
     }
-    let content = Content::new(Some(ObjectBuilder::new()));
-    let ok = ResponseBuilder::new().description("As asked.").content(op.answer, content);
-    let error = ResponseBuilder::new()
-        .description("{\"error\":{\"status\":…,\"title\":…,\"detail\":…}}")
-        .content(JSON, Content::new(Some(ObjectBuilder::new())));
-    operation.response("200", ok.build()).response("default", error.build()).build()
+    let mut ok = ResponseBuilder::new().description("As asked.");
+    for (content_type, schema) in op.answer {
+        ok = ok.content(*content_type, content(schema));
+    }
+    let error = ResponseBuilder::new().description("Why not.").content(ops::JSON, content("Error"));
+    let status = op.status.to_string();
+    operation.response(status, ok.build()).response("default", error.build()).build()
+}
+
+/// A parameter of the path, or of the query if it says what it is about.
+fn parameter(name: &str, about: Option<&str>) -> Parameter {
+    let (place, required) = match about {
+        None => (ParameterIn::Path, Required::True),
+        Some(_) => (ParameterIn::Query, Required::False),
+    };
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let parameter = ParameterBuilder::new().name(name).parameter_in(place).required(required);
+    parameter.description(about).schema(Some(text)).build()
+}
+
+/// What is of a schema; text that has none is a string.
+fn content(schema: &str) -> Content {
+    match schema {
+        "" => Content::new(Some(ObjectBuilder::new().schema_type(Type::String))),
+        schema => Content::new(Some(Ref::from_schema_name(schema))),
+    }
 }
 
 #[cfg(test)]
@@ -201,20 +98,75 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn every_route_is_described_and_nothing_else() {
+    /// The routes of the router's source: each path with the methods that it takes. Of one that
+    /// takes any, the handler decides, and nothing is known here.
+    fn routes() -> Vec<(String, Vec<&'static str>)> {
         let source = include_str!("routes.rs");
-        let route = |piece: &'static str| piece.split('"').nth(1);
-        let routes: BTreeSet<&str> = source.split(".route(").skip(1).filter_map(route).collect();
-        let described: BTreeSet<&str> = OPS.iter().map(|op| op.path).collect();
-        let routes: BTreeSet<&str> =
-            routes.into_iter().filter(|path| path.starts_with('/')).collect();
-        assert_eq!(described, routes);
-        for body in OPS.iter().filter_map(|op| op.body) {
-            assert!(serde_json::from_str::<serde_json::Value>(body).is_ok(), "{body}");
+        let pieces = source.split(".route(").skip(1);
+        let route = |piece: &str| {
+            let (path, handlers) = piece.strip_prefix('"')?.split_once('"')?;
+            let handlers = handlers.split(".route(").next()?.split(';').next()?;
+            let methods = ["get", "post", "put", "patch", "delete"];
+            let taken = methods.into_iter().filter(|method| {
+                [" ", "."].iter().any(|before| handlers.contains(&format!("{before}{method}(")))
+            });
+            Some((path.to_owned(), taken.collect()))
+        };
+        pieces.filter_map(route).collect()
+    }
+
+    #[test]
+    fn every_route_and_method_is_described_and_nothing_else() {
+        let document = document();
+        let paths = document["paths"].as_object().unwrap();
+        let routes = routes();
+        assert!(routes.len() > 25, "{routes:?}");
+        let names: BTreeSet<&str> = routes.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(names, paths.keys().map(String::as_str).collect());
+        for (path, methods) in &routes {
+            let described: Vec<&str> =
+                paths[path].as_object().unwrap().keys().map(String::as_str).collect();
+            if methods.is_empty() {
+                assert!(path.starts_with("/publish/"), "{path}");
+            } else {
+                let described: BTreeSet<&str> = described.into_iter().collect();
+                assert_eq!(described, methods.iter().copied().collect(), "{path}");
+            }
         }
-        let json = serde_json::to_value(document()).unwrap();
-        let learn = &json["paths"]["/v1/connectors/{id}/learn"]["get"];
+    }
+
+    #[test]
+    fn every_schema_is_there_and_used() {
+        let document = document();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let mut used = BTreeSet::new();
+        refs(&document, &mut used);
+        let known: BTreeSet<String> =
+            schemas.keys().map(|name| format!("#/components/schemas/{name}")).collect();
+        assert_eq!(used, known);
+        assert_eq!(document["openapi"], "3.1.0");
+        let learn = &document["paths"]["/v1/connectors/{id}/learn"]["get"];
         assert_eq!(learn["parameters"].as_array().map(Vec::len), Some(2));
+        for (name, schema) in schemas {
+            let text = name != "Id" && schema.get("type").is_none();
+            let known =
+                ["enum", "anyOf", "description"].iter().any(|key| schema.get(key).is_some());
+            assert!(!text || known, "{name} says nothing");
+        }
+    }
+
+    fn refs(value: &serde_json::Value, into: &mut BTreeSet<String>) {
+        match value {
+            serde_json::Value::Object(members) => {
+                for (name, member) in members {
+                    match member.as_str().filter(|_| name == "$ref") {
+                        Some(target) => drop(into.insert(target.to_owned())),
+                        None => refs(member, into),
+                    }
+                }
+            }
+            serde_json::Value::Array(members) => members.iter().for_each(|at| refs(at, into)),
+            _ => {}
+        }
     }
 }

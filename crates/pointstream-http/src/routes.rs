@@ -5,6 +5,7 @@ mod points;
 mod publish;
 mod service;
 mod source;
+mod syncs;
 pub(crate) mod topics;
 
 use std::future::ready;
@@ -55,6 +56,8 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/points/{id}/details", get(points::details))
         .route("/v1/points/{id}/his", get(history::read))
         .route("/v1/points/{id}/his/sync", post(history::sync))
+        .route("/v1/his/sync", get(syncs::list).post(syncs::start))
+        .route("/v1/his/sync/{job}", get(syncs::one).delete(syncs::cancel))
         .route("/v1/points/{id}/sync", post(points::sync))
         .route("/healthz", get(service::healthz))
         .route("/metrics", get(service::metrics))

@@ -11,6 +11,7 @@ use crate::cors::Origins;
 use crate::hosts::Hosts;
 use crate::metrics::Counters;
 use crate::routes::group::Groups;
+use crate::syncs::Syncs;
 use crate::{Admin, Options};
 
 /// What all requests share.
@@ -22,6 +23,7 @@ pub(crate) struct App {
     pub(crate) origins: Origins,
     pub(crate) counters: Counters,
     pub(crate) groups: Groups,
+    pub(crate) syncs: Syncs,
     /// The origin of the grid that heartbeats are aligned to.
     pub(crate) started: Instant,
     ending: AtomicBool,
@@ -37,6 +39,7 @@ impl App {
             origins: Origins::new(&options.allowed_origins),
             counters: Counters::default(),
             groups: Groups::default(),
+            syncs: Syncs::default(),
             started: Instant::now(),
             ending: AtomicBool::new(false),
             seed: Mutex::new(options.seed.clone()),
@@ -47,6 +50,7 @@ impl App {
     /// Notes that the server ends; the connections are woken otherwise.
     pub(crate) fn end(&self) {
         self.ending.store(true, Ordering::Release);
+        self.syncs.cancel();
     }
 
     pub(crate) fn is_ending(&self) -> bool {

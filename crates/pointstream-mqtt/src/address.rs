@@ -1,6 +1,7 @@
 use core::str::FromStr;
+use core::time::Duration;
 
-use pointstream_point::{Kind, Value};
+use pointstream_point::{Kind, Value, duration};
 
 use crate::QoS;
 use crate::extract::{Extract, Template, TemplateError};
@@ -40,6 +41,7 @@ pub struct Source {
 ///   text; by default the bare text;
 /// - `qos=0`, `1` or `2`;
 /// - `retain=true`;
+/// - `expiry=10s`: how long it is worth delivering, MQTT 5 only;
 /// - `confirm=FILTER`: the write has succeeded when the value comes back there, and
 ///   `confirm_value=/pointer` where in its payload.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,6 +55,8 @@ pub struct Sink {
     pub qos: Option<QoS>,
     /// Whether the broker keeps it.
     pub retain: bool,
+    /// How long it is worth delivering, where it is not the connector's.
+    pub expiry: Option<Duration>,
     /// Where the value comes back.
     pub confirm: Option<Confirm>,
 }
@@ -148,7 +152,8 @@ impl FromStr for Sink {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let (topic, options) = split(text)?;
         check_name(&topic)?;
-        let mut sink = Self { topic, payload: None, qos: None, retain: false, confirm: None };
+        let (payload, qos_of, expiry, confirm) = (None, None, None, None);
+        let mut sink = Self { topic, payload, qos: qos_of, retain: false, expiry, confirm };
         let mut confirm_value = None;
         for (option, value) in options {
             match &*option {
@@ -159,13 +164,19 @@ impl FromStr for Sink {
                     let error = AddressError::Value { option: "retain", expected };
                     sink.retain = value.parse().map_err(|_| error)?;
                 }
+                "expiry" => {
+                    let expected = "a duration such as 10s or 5min";
+                    let error = AddressError::Value { option: "expiry", expected };
+                    let expiry = duration::parse(&value).ok().filter(|it| !it.is_zero());
+                    sink.expiry = Some(expiry.ok_or(error)?);
+                }
                 "confirm" => {
                     check_filter(&value)?;
                     sink.confirm = Some(Confirm { filter: value, extract: Extract::Raw });
                 }
                 "confirm_value" => confirm_value = Some(pointer("confirm_value", value)?),
                 _ => {
-                    let expected = "payload, qos, retain, confirm or confirm_value";
+                    let expected = "payload, qos, retain, expiry, confirm or confirm_value";
                     return Err(AddressError::Option { option, expected });
                 }
             }
@@ -268,10 +279,12 @@ mod tests {
         assert_eq!((&*source.filter, source.extract), ("a?b%/é", Extract::Raw));
         let source: Source = "a?value=".parse().unwrap();
         assert_eq!(source.extract, Extract::Pointer("".into()));
-        let sink: Sink = "set?payload={\"v\":{value}}&retain=true&confirm=get/#&confirm_value=/v"
-            .parse()
-            .unwrap();
+        let sink: Sink =
+            "set?payload={\"v\":{value}}&retain=true&expiry=90s&confirm=get/#&confirm_value=/v"
+                .parse()
+                .unwrap();
         assert_eq!((&*sink.topic, sink.retain), ("set", true));
+        assert_eq!(sink.expiry, Some(Duration::from_secs(90)));
         assert_eq!(&*sink.confirm.clone().unwrap().filter, "get/#");
         assert_eq!(sink.render(&Value::number(21.5)), r#"{"v":21.5}"#);
         assert_eq!(sink.render(&Value::str("a\"{text}")), r#"{"v":"a\"{text}"}"#);
@@ -314,6 +327,8 @@ mod tests {
         );
         assert_eq!(sink("a/+"), "a topic to publish to has no wildcards");
         assert_eq!(sink("a?retain=yes"), "retain is true or false");
+        assert_eq!(sink("a?expiry=9"), "expiry is a duration such as 10s or 5min");
+        assert_eq!(sink("a?expiry=0s"), "expiry is a duration such as 10s or 5min");
         assert_eq!(sink("a?confirm_value=/x"), "confirm_value needs confirm");
     }
 }

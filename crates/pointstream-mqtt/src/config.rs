@@ -64,6 +64,18 @@ pub struct Config {
     /// The longest packet that is read, in bytes. Default 1 MiB.
     #[serde(default = "packet_len_max")]
     pub packet_max: usize,
+    /// How long what is written or published is worth delivering, from when the broker has it, where an
+    /// address says nothing else; MQTT 5 only. Without it, for ever.
+    #[serde(default, deserialize_with = "some_positive")]
+    pub message_expiry: Option<Duration>,
+    /// How many topics have a number towards the broker in place of their name, if it does not want
+    /// fewer; MQTT 5 only. Default 0.
+    #[serde(default)]
+    pub topic_aliases: u16,
+    /// Whether subscriptions have identifiers, by which a message that several of them match comes
+    /// once; MQTT 5 only. Default true.
+    #[serde(default = "yes")]
+    pub subscription_ids: bool,
     /// The quality of service of subscriptions and writes, where an address says nothing else.
     /// Default 1.
     #[serde(default = "one", deserialize_with = "qos")]
@@ -165,6 +177,9 @@ pub enum ConfigError {
     /// A password without a user.
     #[error("MQTT 3.1.1 has no password without a username")]
     Username,
+    /// An option is one of MQTT 5.
+    #[error("{0} needs version = \"5\"")]
+    Version(&'static str),
     /// A session that lasts has no name.
     #[error("a session that lasts needs a client_id")]
     ClientId,
@@ -198,6 +213,9 @@ impl Config {
             will: None,
             headers: BTreeMap::new(),
             packet_max: packet_len_max(),
+            message_expiry: None,
+            topic_aliases: 0,
+            subscription_ids: true,
             qos: one(),
             availability: None,
         }
@@ -219,7 +237,13 @@ impl Config {
 
     /// What has to be the same for two connectors to share a session.
     pub(crate) fn shared_part(&self) -> Self {
-        Self { qos: one(), availability: None, response_timeout: five_secs(), ..self.clone() }
+        Self {
+            qos: one(),
+            availability: None,
+            response_timeout: five_secs(),
+            message_expiry: None,
+            ..self.clone()
+        }
     }
 
     /// The broker that is meant, with its files read, for a session without a past; `fallback` names it
@@ -254,6 +278,15 @@ impl Config {
             // What a new start discards can still bridge the gap between two connections.
             config.session_expiry = self.session_expiry.min(CLEAN_EXPIRY_MAX);
         }
+        let is_v5 = self.version == Version::V5;
+        if !is_v5 && self.message_expiry.is_some() {
+            return Err(ConfigError::Version("message_expiry"));
+        }
+        if !is_v5 && self.topic_aliases > 0 {
+            return Err(ConfigError::Version("topic_aliases"));
+        }
+        config.topic_alias_used_max = self.topic_aliases;
+        config.subscription_ids = self.subscription_ids;
         let password = self.files.password()?;
         if self.version == Version::V3_1_1 && password.is_some() && self.username.is_none() {
             return Err(ConfigError::Username);
@@ -399,6 +432,10 @@ fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     }
 }
 
+fn some_positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    positive(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -444,7 +481,8 @@ mod tests {
             "uri = 'wss://broker:8084/mqtt'\nversion = '5'\nclient_id = 'gw'\nclean_session = false\n\
              session_expiry = '1hr'\nkeep_alive = '30s'\nconnect_timeout = '3s'\n\
              response_timeout = '2s'\nusername = 'u'\npassword = 'hidden'\nalpn = ['mqtt']\n\
-             server_name = 'x'\npacket_max = 4096\nqos = 2\nheaders = { X = 'y' }\n\
+             server_name = 'x'\npacket_max = 4096\nqos = 2\nmessage_expiry = '30s'\n\
+             topic_aliases = 8\nsubscription_ids = false\nheaders = { X = 'y' }\n\
              will = { topic = 'gw/status', payload = 'offline' }\n\
              availability = { topic = 'plc/status', down = 'gone' }",
         )
@@ -454,6 +492,9 @@ mod tests {
         assert!(!format!("{broker:?}").contains("hidden") && broker.tls.is_some());
         assert_eq!(broker.session.password.as_ref().unwrap().reveal(), b"hidden");
         assert!(broker.session.will.as_ref().unwrap().retain);
+        assert_eq!(config.message_expiry, Some(Duration::from_secs(30)));
+        assert_eq!(broker.session.topic_alias_used_max, 8);
+        assert!(!broker.session.subscription_ids);
     }
 
     #[test]
@@ -471,6 +512,9 @@ mod tests {
                 "ca_file = 'x'",
                 "ca_file, cert_file, key_file, server_name and alpn are for mqtts and wss",
             ),
+            ("message_expiry = '1min'", "message_expiry needs version = \"5\""),
+            ("message_expiry = '0s'", "expected a duration greater than 0"),
+            ("topic_aliases = 1", "topic_aliases needs version = \"5\""),
             ("connect_timeout = '0s'", "expected a duration greater than 0"),
         ] {
             assert_eq!(broker(text).unwrap_err(), message, "{text}");

@@ -203,6 +203,10 @@ impl Driver for Mqtt {
         {
             tags.set("mqttClientId", Tag::Value(Value::str(&*connected.client_id)));
             tags.set("mqttSessionPresent", Tag::Value(Value::Bool(connected.session_present)));
+            if !connected.session_expiry.is_zero() {
+                let secs = connected.session_expiry.as_secs_f64();
+                tags.set("mqttSessionExpiry", Tag::Value(Value::number(secs)));
+            }
         }
         Ok(tags)
     }

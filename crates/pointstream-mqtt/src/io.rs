@@ -4,6 +4,7 @@ mod broker;
 mod client;
 #[cfg(feature = "driver")]
 mod edge;
+mod gather;
 #[cfg(feature = "driver")]
 mod line;
 mod observe;

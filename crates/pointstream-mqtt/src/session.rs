@@ -8,11 +8,14 @@ use pointstream_time::Instant;
 use crate::Version;
 use crate::packet::{Ack, Farewell, Packet, PacketType, Properties, Reason};
 
+mod aliases;
 mod config;
 mod connecting;
 mod event;
 mod incoming;
 mod outgoing;
+mod overlaps;
+mod repeats;
 mod subscriptions;
 
 pub use config::{Config, LastWill, Secret};
@@ -21,6 +24,7 @@ pub use event::{
     SubscribeError, Ticket,
 };
 
+use aliases::Aliases;
 use incoming::Incoming;
 use outgoing::Outgoing;
 use subscriptions::Subscriptions;
@@ -41,8 +45,9 @@ use subscriptions::Subscriptions;
 ///   nothing is lost; the broker may have passed it on before.
 /// - A message from the broker is acknowledged when its event is taken. A message that the broker
 ///   sends again after a connection was lost is recognised and acknowledged, but not told twice: of
-///   QoS 2 by the standard, and of either where it is marked as a duplicate and its packet id and
-///   content are those of one of the last [`RECENT_MAX`](Self::RECENT_MAX).
+///   QoS 2 by the standard, and of either where it is marked as a duplicate and its content is that of
+///   the last message with its packet id. Where the broker sends a message once for each subscription
+///   that matches it, as MQTT 5 allows, one of them is told ([`Config::subscription_ids`]).
 ///
 /// Take all events after each call: their number is bounded by the bytes of the call.
 #[derive(Debug)]
@@ -62,6 +67,7 @@ pub struct Session {
     pinged_at: Option<Instant>,
     incoming: Incoming,
     outgoing: Outgoing,
+    aliases: Aliases,
     subscriptions: Subscriptions,
     packet_ids: PacketIds,
     /// Acknowledgements to be sent, in their order.
@@ -69,6 +75,7 @@ pub struct Session {
     /// A ping is to be sent.
     ping: bool,
     events: VecDeque<Event>,
+    received: u64,
     discarded: u64,
 }
 
@@ -86,9 +93,6 @@ enum State {
 }
 
 impl Session {
-    /// How many of the last messages of QoS 1 and 2 are remembered, to recognise those that come again.
-    pub const RECENT_MAX: usize = 4096;
-
     /// How many acknowledgements may wait to be sent before no more input is wanted.
     pub const ACKS_MAX: usize = 4096;
 
@@ -108,11 +112,13 @@ impl Session {
             pinged_at: None,
             incoming: Incoming::default(),
             outgoing: Outgoing::default(),
+            aliases: Aliases::default(),
             subscriptions: Subscriptions::default(),
             packet_ids: PacketIds::default(),
             acks: VecDeque::new(),
             ping: false,
             events: VecDeque::new(),
+            received: 0,
             discarded: 0,
             config,
         }
@@ -156,6 +162,11 @@ impl Session {
     /// none.
     pub fn wants_input(&self) -> bool {
         self.acks.len() < Self::ACKS_MAX
+    }
+
+    /// How many packets came.
+    pub const fn received(&self) -> u64 {
+        self.received
     }
 
     /// How many packets came that belong to nothing, and were passed over.
@@ -259,7 +270,7 @@ impl Session {
     fn leave(&mut self, state: State, end: End) {
         self.state = state;
         // What was taken is acknowledged, if there is still a way.
-        if end != End::Left {
+        if !matches!(state, State::Leaving(_)) {
             self.acks.clear();
         }
         self.ping = false;

@@ -48,6 +48,11 @@ impl HisState {
         self.pending = true;
     }
 
+    /// The synchronisation that was asked for was given up: what the last one came to stands.
+    pub fn on_released(&mut self) {
+        self.pending = false;
+    }
+
     /// A synchronisation succeeded.
     pub fn on_ok(&mut self) {
         (self.own, self.err, self.pending) = (Status::Ok, None, false);
@@ -111,6 +116,9 @@ mod tests {
         assert!(state.show(None, wall(6)));
         let his = state.his();
         assert_eq!((his.status, his.err.as_deref()), (Status::Fault, Some("no such log")));
+        state.on_pending();
+        state.on_released();
+        assert!(!state.show(None, wall(7)), "what was given up leaves no trace");
         assert_eq!(his.ts, wall(6));
     }
 }

@@ -12,7 +12,7 @@ use pointstream_http::{
     TraceFeed, TraceRow, TraceView, WriteError, WriteOutcome,
 };
 #[cfg(feature = "store")]
-use pointstream_http::{HisAnswer, HisQuery, HisReadError, HisRows};
+use pointstream_http::{HisAnswer, HisQuery, HisReadError, HisRows, SyncTell};
 #[cfg(feature = "store")]
 use pointstream_point::Rollup;
 use pointstream_point::{
@@ -252,9 +252,47 @@ impl Admin for Face {
     ) -> BoxFuture<'a, Result<usize, ConnError>> {
         Box::pin(async move {
             let id: Id = point.parse().map_err(|_| ConnError::UnknownPoint)?;
-            let synced = self.shared.sync_his(&[id], span, &crate::HisProgress::new()).await;
+            let shared = Arc::clone(&self.shared);
+            let synced = shared.sync_his(&[id], span, &crate::HisProgress::new()).await;
             let (_, result) = synced.into_iter().next().ok_or(ConnError::UnknownPoint)?;
             result.map_err(ConnError::Failed)
+        })
+    }
+
+    #[cfg(feature = "store")]
+    fn his_points(&self, connector: Option<&str>) -> Option<Vec<Id>> {
+        let state = self.shared.lock();
+        let of = match connector {
+            Some(id) => Some(state.conns.get_key_value(id)?.0),
+            None => None,
+        };
+        let kept = state.points.iter_after(None).filter(|(_, entry)| {
+            let conn = entry.conn.as_deref();
+            conn.is_some() && of.is_none_or(|of| conn == Some(of)) && entry.spec.more.his.is_some()
+        });
+        Some(kept.map(|(_, entry)| entry.spec.id.clone()).collect())
+    }
+
+    #[cfg(feature = "store")]
+    fn sync_many(
+        &self,
+        points: Vec<Id>,
+        span: Option<pointstream_point::Span>,
+        tell: SyncTell,
+    ) -> BoxFuture<'static, ()> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            let known: Vec<Id> = {
+                let state = shared.lock();
+                let known = |id: &Id| state.points.find(id.as_str()).is_some();
+                let (known, unknown): (Vec<_>, Vec<_>) = points.into_iter().partition(known);
+                unknown.into_iter().for_each(|id| tell(id, Err(ConnError::UnknownPoint)));
+                known
+            };
+            let progress = crate::HisProgress::telling(move |id, result| {
+                tell(id.clone(), result.clone().map_err(ConnError::Failed));
+            });
+            shared.sync_his(&known, span, &progress).await;
         })
     }
 

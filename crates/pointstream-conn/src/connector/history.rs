@@ -28,6 +28,15 @@ impl Connector {
         self.shard.show(key.slot, self.over().as_ref(), self.now.wall);
     }
 
+    /// Synchronisations of these points were given up before they ended.
+    pub(super) fn on_his_released(&mut self, points: &[PointKey]) {
+        let over = self.over();
+        for &key in points {
+            self.shard.on_his_released(key);
+            self.shard.show(key.slot, over.as_ref(), self.now.wall);
+        }
+    }
+
     /// Somebody wants what the device has of a point in a span.
     pub(super) fn on_history(&mut self, key: PointKey, span: Span, token: u64) {
         let refused = if self.features.history {

@@ -1,6 +1,6 @@
 //! The history of a point, as far as its device keeps one.
 
-use pointstream_point::{Fault, HisItem, PointKey};
+use pointstream_point::{Fault, HisItem, HisState, PointKey};
 
 use super::Shard;
 
@@ -14,6 +14,12 @@ impl Shard {
             Some(Ok(())) => his.on_ok(),
             Some(Err(fault)) => his.on_fault(&fault),
         }
+    }
+
+    /// A synchronisation was given up.
+    pub(crate) fn on_his_released(&mut self, key: PointKey) {
+        let more = self.slot_mut(key).and_then(|slot| slot.more.as_mut());
+        more.and_then(|more| more.his.as_mut()).into_iter().for_each(HisState::on_released);
     }
 
     /// Whether the point is there and enabled and its device keeps a history of it; else why not.

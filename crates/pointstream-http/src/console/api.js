@@ -28,10 +28,14 @@ function section({ path, method, operation }) {
     form.append(label);
     return { ...parameter, input };
   });
-  const content = operation.requestBody?.content?.["application/json"];
-  if (content) form.append(element("pre", JSON.stringify(content.schema?.examples?.[0] ?? {}, null, 1)));
-  const streams = Object.keys(operation.responses["200"]?.content ?? {}).includes("text/event-stream");
-  if (method === "get" && !streams) {
+  for (const [type, { schema }] of Object.entries(operation.requestBody?.content ?? {})) {
+    form.append(schemaOf(`Body, ${type}`, schema));
+  }
+  for (const [status, { content }] of Object.entries(operation.responses)) {
+    for (const [type, { schema }] of Object.entries(content ?? {})) form.append(schemaOf(`${status}, ${type}`, schema));
+  }
+  const types = Object.keys(Object.values(operation.responses)[0].content ?? {});
+  if (method === "get" && (types.length > 1 || !types.includes("text/event-stream"))) {
     const output = element("pre", "");
     form.append(element("button", "Try"), output);
     form.addEventListener("submit", async (event) => {
@@ -40,6 +44,18 @@ function section({ path, method, operation }) {
     });
   }
   el.append(head, form);
+  return el;
+}
+
+/** A schema under its name, with an example before it if it has one. */
+function schemaOf(title, schema) {
+  const el = element("details", "");
+  const name = schema.$ref?.split("/").pop();
+  el.append(element("summary", name ? `${title}: ${name}` : title));
+  const found = name ? body.components.schemas[name] : schema;
+  const { examples, ...rest } = found;
+  if (examples) el.append(element("pre", `Such as ${JSON.stringify(examples[0])}`));
+  el.append(element("pre", JSON.stringify(rest, null, 1)));
   return el;
 }
 

@@ -1,11 +1,14 @@
 // Past values of one point in a dialog, drawn from about as many buckets as the chart has pixels.
-// Drag or the arrow keys move it, the wheel or + and - zoom.
+// Drag or the arrow keys move it, the wheel or + and - zoom. Half a width to either side is asked for
+// along with what is shown, so that a move is drawn at once; a frame draws once, whatever moved.
 
-import { request } from "./gateway.js";
+import { download, request } from "./gateway.js";
 
 const SPANS = { hour: 3_600e3, day: 86_400e3, week: 604_800e3, month: 30 * 86_400e3, year: 365 * 86_400e3 };
 const SPAN_MIN = 60e3;
 const SPAN_MAX = 20 * SPANS.year;
+/** How much of what is shown is there besides, to either side. */
+const MARGIN = 0.5;
 const HEIGHT = 260;
 const EDGE = 12;
 
@@ -31,25 +34,29 @@ cells.svg.addEventListener("pointerdown", (event) => {
 cells.svg.addEventListener("pointermove", (event) => {
   if (!open?.drag) return;
   const { x, from, to } = open.drag;
-  const by = ((x - event.clientX) / cells.svg.clientWidth) * (to - from);
-  show(from + by, to + by);
+  move(from, to, ((x - event.clientX) / cells.svg.clientWidth) * (to - from));
 });
-cells.svg.addEventListener("pointerup", () => (open.drag = null));
-cells.svg.addEventListener("pointercancel", () => (open.drag = null));
+for (const name of ["pointerup", "pointercancel"]) {
+  cells.svg.addEventListener(name, () => open && (open.drag = null));
+}
 cells.svg.addEventListener("keydown", (event) => {
   const by = (open.to - open.from) / 10;
-  if (event.key === "ArrowLeft") show(open.from - by, open.to - by);
-  else if (event.key === "ArrowRight") show(open.from + by, open.to + by);
+  if (event.key === "ArrowLeft") move(open.from, open.to, -by);
+  else if (event.key === "ArrowRight") move(open.from, open.to, by);
   else if (event.key === "+") zoom(0.8, 0.5);
   else if (event.key === "-") zoom(1.25, 0.5);
   else return;
   event.preventDefault();
 });
 dialog.addEventListener("close", () => (open = null));
+cells.file.addEventListener("click", () => {
+  const csv = `${path(open, open.from, open.to)}&format=csv&limit=1000000`;
+  download(csv, `${open.point.id}.csv`).catch((error) => say(error.message));
+});
 
 /** Shows the past values of `point`. */
 export function showChart(point) {
-  open = { point, from: 0, to: 0, rows: [], drag: null, asking: false, again: false };
+  open = { point, from: 0, to: 0, rows: [], has: null, drag: null, asking: false, again: false, frame: 0 };
   cells.title.textContent = `${point.dis || point.id}${point.unit ? `, ${point.unit}` : ""}`;
   cells.note.textContent = "";
   if (!dialog.open) dialog.showModal();
@@ -63,13 +70,24 @@ function zoom(by, at) {
   show(fixed - at * span, fixed + (1 - at) * span);
 }
 
+/** By whole milliseconds, so that the span stays what it was, and with it where buckets begin. */
+function move(from, to, by) {
+  show(from + Math.round(by), to + Math.round(by));
+}
+
 function show(from, to) {
-  Object.assign(open, { from, to });
-  const text = (time) => new Date(time).toLocaleString();
-  cells.from.textContent = text(from);
-  cells.to.textContent = text(to);
-  draw();
-  load(open);
+  Object.assign(open, { from: Math.round(from), to: Math.round(to) });
+  const shown = open;
+  shown.frame ||= requestAnimationFrame(() => {
+    shown.frame = 0;
+    if (open === shown) draw();
+  });
+  if (!isThere(open)) load(open);
+}
+
+/** Whether what came last covers what is shown, as finely as it is shown. */
+function isThere({ from, to, has }) {
+  return has !== null && has.span === to - from && has.from <= from && to <= has.to;
 }
 
 /** Asks for what is shown; what is moved meanwhile is asked for once that has come. */
@@ -78,36 +96,51 @@ async function load(shown) {
   shown.asking = true;
   do {
     shown.again = false;
-    const range = [shown.from, shown.to].map((time) => new Date(time).toISOString()).join();
-    const path = `v1/points/${encodeURIComponent(shown.point.id)}/his?range=${encodeURIComponent(range)}`;
-    const buckets = Math.max(50, Math.round(cells.svg.clientWidth) || 600);
+    const span = shown.to - shown.from;
+    const has = { span, from: Math.round(shown.from - MARGIN * span), to: Math.round(shown.to + MARGIN * span) };
+    const width = Math.max(50, Math.round(cells.svg.clientWidth) || 600);
     try {
-      const { body } = await request(`${path}&buckets=${buckets}`);
-      shown.rows = body.rows.map((row) => ({ ...row, at: Date.parse(row.ts) }));
+      const { body } = await request(`${path(shown, has.from, has.to)}&buckets=${Math.round(width * (1 + 2 * MARGIN))}`);
       if (open !== shown) return;
-      cells.note.textContent = shown.rows.length ? "" : "There is nothing in this range.";
-      cells.file.href = new URL(`${path}&format=csv&limit=1000000`, document.baseURI).href;
+      Object.assign(shown, { has, rows: body.rows.map((row) => ({ ...row, at: Date.parse(row.ts) })) });
+      say("");
     } catch (error) {
-      shown.rows = [];
-      if (open === shown) cells.note.textContent = error.message;
+      Object.assign(shown, { has: null, rows: [] });
+      if (open === shown) say(error.message);
     }
     if (open === shown) draw();
-  } while (shown.again && open === shown);
+  } while (shown.again && open === shown && !isThere(shown));
   shown.asking = false;
+}
+
+function path({ point }, from, to) {
+  const range = [from, to].map((time) => new Date(time).toISOString()).join();
+  return `v1/points/${encodeURIComponent(point.id)}/his?range=${encodeURIComponent(range)}`;
+}
+
+function say(text) {
+  if (cells.note.textContent !== text) cells.note.textContent = text;
 }
 
 function draw() {
   const width = cells.svg.clientWidth || 600;
   cells.svg.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
-  const { from, to, rows } = open;
-  const numbers = rows.filter(({ mean }) => mean !== null && mean !== undefined);
+  const { from, to, has } = open;
+  const text = (time) => new Date(time).toLocaleString();
+  cells.from.textContent = text(from);
+  cells.to.textContent = text(to);
+  // A bucket that begins before what is shown reaches into it.
+  const reach = has ? (has.to - has.from) / (width * (1 + 2 * MARGIN)) : 0;
+  const numbers = open.rows.filter(({ mean, at }) => mean !== null && mean !== undefined && at >= from - 2 * reach && at <= to + reach);
+  if (isThere(open)) say(numbers.length ? "" : "There is nothing in this range.");
   const low = Math.min(...numbers.map(({ min }) => min));
   const high = Math.max(...numbers.map(({ max }) => max));
   const range = high - low || 1;
   const x = (time) => (((time - from) / (to - from)) * width).toFixed(1);
   const y = (value) => (HEIGHT - EDGE - ((value - low) / range) * (HEIGHT - 2 * EDGE)).toFixed(1);
-  // A hole of many buckets is a hole, and no line goes over it.
-  const step = numbers.length > 1 ? Math.max(...numbers.slice(1, 50).map((row, at) => row.at - numbers[at].at)) : 0;
+  // What lasts much longer than the usual step is a hole, and no line goes over it.
+  const steps = numbers.slice(1).map((row, at) => row.at - numbers[at].at).sort((a, b) => a - b);
+  const step = steps[Math.floor(steps.length / 2)] ?? 0;
   let line = "";
   let band = "";
   let last = -Infinity;

@@ -86,6 +86,17 @@ export async function details(id) {
   return response.text();
 }
 
+/** Has the browser keep an answer as a file of this name. */
+export async function download(path, name) {
+  const token = sessionStorage.getItem(TOKEN_KEY);
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const response = await fetch(address(path), { headers, cache: "no-store" });
+  if (!response.ok) throw new Refused(response.status, `The gateway answered ${response.status}.`);
+  const url = URL.createObjectURL(await response.blob());
+  Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
+
 /** Calls `on` with the JSON of each event of this name until the source is closed. */
 export function follow(path, name, on) {
   const token = sessionStorage.getItem(TOKEN_KEY);

@@ -2,6 +2,7 @@
 // and the tree of its device. The first is asked for again every two seconds while it is open.
 
 import { valueText } from "./format.js";
+import { Fetching } from "./fetching.js";
 import { details, follow, request } from "./gateway.js";
 
 const REFRESH = 2000;
@@ -15,6 +16,7 @@ const cells = {
   tree: find(".tree"),
 };
 let open = null;
+const fetching = new Fetching(find(".fetch"));
 
 for (const button of dialog.querySelectorAll("[data-act]")) {
   button.addEventListener("click", () => act(button.dataset.act));
@@ -23,6 +25,7 @@ cells.tracing.addEventListener("change", () => switchTrace(cells.tracing.checked
 dialog.addEventListener("close", () => {
   clearTimeout(open?.timer);
   open?.source?.close();
+  fetching.leave();
   open = null;
 });
 
@@ -37,6 +40,7 @@ export function inspect(id, dis) {
   cells.tracing.checked = false;
   cells.tree.replaceChildren(branch(id, null, "Device"));
   say("");
+  fetching.show(id);
   if (!dialog.open) dialog.showModal();
   refresh(open);
   open.source = follow(`v1/connectors/${encodeURIComponent(id)}/trace`, "trace", onTrace);

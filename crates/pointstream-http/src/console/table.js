@@ -104,7 +104,9 @@ export class Table {
     };
     const row = { id, el, cells, places: 0, order: 0, reading: {}, trend: new Trend() };
     el.dataset.id = id;
-    el.querySelector(".trend").addEventListener("click", () => row.point && showChart(row.point));
+    const trend = el.querySelector(".trend button");
+    trend.setAttribute("aria-label", `Past values of ${id}`);
+    trend.addEventListener("click", () => row.point && showChart(row.point));
     el.row = row;
     this.rows.set(id, row);
     this.observer.observe(el);

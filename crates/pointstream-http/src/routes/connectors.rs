@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::body;
 use crate::error::{ApiError, json};
+use crate::follow::{Tracing, follow};
 use crate::query::Query;
 use crate::state::{App, Connection};
 use crate::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed};
@@ -124,23 +125,29 @@ pub(super) async fn trace(
 ) -> Result<Response, ApiError> {
     let id = super::id(path)?;
     let feed = feed(&app, &id)?;
-    let query = Query::of(&uri);
-    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let since = match query.get("since").or(last) {
-        None => 0,
-        Some(text) => text.parse().map_err(|_| {
-            ApiError::bad_request(
-                "Bad since",
-                "since is the number that the last answer gave as next.",
-            )
-        })?,
-    };
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    if accept.is_some_and(|accept| accept.contains("text/event-stream")) {
+    let since = since(&uri, &headers)?;
+    if wants_events(&headers) {
         let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
-        return Ok(crate::trace::follow(feed, since, connection));
+        return Ok(follow(Arc::new(Tracing(feed)), since, connection));
     }
     Ok(json(&feed.since(since)))
+}
+
+/// The number from which on entries are wanted: of a client that comes again, that of the last
+/// event it has seen, else `since`.
+pub(super) fn since(uri: &Uri, headers: &HeaderMap) -> Result<u64, ApiError> {
+    let query = Query::of(uri);
+    let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    let Some(text) = last.or_else(|| query.get("since")) else { return Ok(0) };
+    text.parse().map_err(|_| {
+        let detail = "since is the number that the last answer gave as next.";
+        ApiError::bad_request("Bad since", detail)
+    })
+}
+
+pub(super) fn wants_events(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 #[derive(Deserialize)]

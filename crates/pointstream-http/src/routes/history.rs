@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, Uri, header};
 use jiff::tz::TimeZone;
-use pointstream_point::Rollup;
+use pointstream_point::{Rollup, Span};
 
 use crate::clock;
 use crate::error::{ApiError, json};
@@ -43,21 +43,31 @@ pub(super) async fn sync(
 ) -> Result<Response, ApiError> {
     let id = super::id(path)?;
     let query = Query::of(&uri);
-    let span = query.get("range").map(|_| wanted(&query)).transpose()?.map(|wanted| wanted.span);
+    let span = query.get("range").map(|range| span(range, query.get("tz"))).transpose()?;
     let synced = app.admin.sync_his(&id, span).await;
     let num = synced.map_err(|error| super::connectors::conn_error(&id, &error))?;
     Ok(json(&serde_json::json!({"id": id, "num": num})))
 }
 
+/// The span of a range, in the days of a time zone.
+pub(super) fn span(range: &str, tz: Option<&str>) -> Result<Span, ApiError> {
+    let bad = |detail| ApiError::bad_request("Bad range", detail);
+    parse_range(range, clock::wall(), &zone(tz)?).map_err(bad)
+}
+
+fn zone(name: Option<&str>) -> Result<TimeZone, ApiError> {
+    match name {
+        None | Some("UTC" | "") => Ok(TimeZone::UTC),
+        Some(name) => TimeZone::get(name).map_err(|_| {
+            ApiError::bad_request("Bad time zone", format!("There is no time zone {name:?}."))
+        }),
+    }
+}
+
 fn wanted(query: &Query) -> Result<HisQuery, ApiError> {
     let bad = |what: &'static str| move |detail: String| ApiError::bad_request(what, detail);
-    let zone = match query.get("tz") {
-        None | Some("UTC" | "") => TimeZone::UTC,
-        Some(name) => TimeZone::get(name)
-            .map_err(|_| bad("Bad time zone")(format!("There is no time zone {name:?}.")))?,
-    };
-    let range = query.get("range").unwrap_or("today");
-    let span = parse_range(range, clock::wall(), &zone).map_err(bad("Bad range"))?;
+    let zone = zone(query.get("tz"))?;
+    let span = span(query.get("range").unwrap_or("today"), query.get("tz"))?;
     let mut interval =
         query.get("interval").map(parse_interval).transpose().map_err(bad("Bad interval"))?;
     if let Some(text) = query.get("buckets") {

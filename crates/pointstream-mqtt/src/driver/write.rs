@@ -4,6 +4,7 @@ use pointstream_conn::{OpError, Readings, Write};
 use pointstream_point::{Fault, PointKey, Value};
 use tokio::time::{Instant, sleep_until};
 
+use crate::Version;
 use crate::address::{Confirm, kind_of};
 use crate::driver::{Mqtt, inbox};
 use crate::extract::Payload;
@@ -59,9 +60,15 @@ impl Mqtt {
     async fn publish(&self, write: &Write) -> Result<Option<Delivery>, Fault> {
         let Some(sink) = self.points.sink(write.key) else { return Ok(None) };
         let Some(way) = &self.way else { return Ok(None) };
-        let message = Publication::new(&*sink.topic, sink.render(&write.value).as_bytes())
+        let mut message = Publication::new(&*sink.topic, sink.render(&write.value).as_bytes())
             .with_qos(sink.qos.unwrap_or_else(|| self.points.qos()))
             .with_retain(sink.retain);
+        if sink.expiry.is_some() && self.config.version == Version::V3_1_1 {
+            return Err(Fault::permanent("expiry needs version = \"5\""));
+        }
+        if let Some(expiry) = sink.expiry.or(self.config.message_expiry) {
+            message = message.with_expiry(expiry);
+        }
         way.client.publish_now(message).await.map(Some).map_err(Fault::permanent)
     }
 

@@ -77,6 +77,9 @@ pub enum ClientError {
     /// The broker cannot be reached.
     #[error("{0}")]
     Dial(#[source] io::Error),
+    /// The stream has failed, and how.
+    #[error("the connection was lost: {0}")]
+    Lost(#[source] io::Error),
     /// The session's connection has ended.
     #[error("{0}")]
     End(#[source] End),

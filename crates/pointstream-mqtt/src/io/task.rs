@@ -1,6 +1,7 @@
 use core::future::pending;
 use core::time::Duration;
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pointstream_net::Stream;
@@ -11,6 +12,7 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::io::broker::Broker;
 use crate::io::client::{Answers, ClientError, Demand, Link, Publishing};
+use crate::io::gather::Gather;
 use crate::io::observe::Observed;
 use crate::io::takers::{Inbox, TakerId, Takers};
 use crate::packet::{QoS, Reason, SubscribeOptions};
@@ -41,6 +43,8 @@ pub(crate) struct Task {
     origin: tokio::time::Instant,
     backoff: Backoff,
     connections: u64,
+    /// When the connection is read from.
+    gather: Gather,
     batch: Vec<Command>,
 }
 
@@ -75,7 +79,11 @@ impl Task {
             });
         Self {
             session: Session::new(broker.session.clone()),
-            backoff: Backoff::new(RETRY_MIN, broker.retry_max, Seed::new(seed)),
+            backoff: Backoff::new(
+                RETRY_MIN.min(broker.retry_max),
+                broker.retry_max,
+                Seed::new(seed),
+            ),
             broker,
             commands,
             link,
@@ -86,6 +94,7 @@ impl Task {
             questions: Vec::new(),
             origin: tokio::time::Instant::now(),
             connections: 0,
+            gather: Gather::default(),
             batch: Vec::with_capacity(BATCH),
         }
     }
@@ -112,8 +121,9 @@ impl Task {
                 None => continue,
                 Some(Err(error)) => ClientError::Dial(error),
                 Some(Ok(stream)) => match self.connection(stream).await {
-                    End::Left => continue,
-                    end => ClientError::End(end),
+                    (End::Left, _) => continue,
+                    (End::ConnectionLost, Some(error)) => ClientError::Lost(error),
+                    (end, _) => ClientError::End(end),
                 },
             };
             self.down(error).await;
@@ -187,14 +197,15 @@ impl Task {
         Instant::from_origin(self.origin.elapsed())
     }
 
-    /// A connection from its start to its end.
-    async fn connection(&mut self, stream: Stream) -> End {
+    /// A connection from its start to its end, with what the stream says of it if it has failed.
+    async fn connection(&mut self, stream: Stream) -> (End, Option<io::Error>) {
         let (mut reading, mut writing) = split(stream);
         let mut input = Vec::with_capacity(INPUT_LEN);
+        self.gather = Gather::default();
         let mut output = Vec::new();
         let mut written = 0;
         self.session.connect(self.now());
-        let mut end = None;
+        let (mut end, mut failure) = (None, None);
         loop {
             while !self.takers.is_blocked()
                 && let Some(event) = self.session.poll_event()
@@ -212,13 +223,16 @@ impl Task {
             }
             if self.session.is_closed() {
                 let rest = output.get(written..).unwrap_or_default();
-                return self.farewell(&mut writing, rest, end).await;
+                return (self.farewell(&mut writing, rest, end).await, failure);
             }
             // Where a user left, the rest is written and nothing more is read.
             let step = self.step(&mut reading, &mut writing, &mut input, &output, written).await;
             match step {
                 Ok(len) => written += len,
-                Err(()) => self.session.connection_lost(),
+                Err(error) => {
+                    failure = error;
+                    self.session.connection_lost();
+                }
             }
         }
     }
@@ -246,7 +260,7 @@ impl Task {
         end.unwrap_or(End::ConnectionLost)
     }
 
-    /// Waits for one thing. Gives how much was written; an error where the stream has failed.
+    /// Waits for one thing. Gives how much was written; where the stream has ended, why, if it says.
     async fn step(
         &mut self,
         reading: &mut ReadHalf<Stream>,
@@ -254,8 +268,8 @@ impl Task {
         input: &mut Vec<u8>,
         output: &[u8],
         written: usize,
-    ) -> Result<usize, ()> {
-        let due = self.session.poll_timeout();
+    ) -> Result<usize, Option<io::Error>> {
+        let due = self.session.poll_timeout().into_iter().chain(self.gather.until()).min();
         let due = due.and_then(|due| self.origin.checked_add(due.since_origin()));
         let rest = output.get(written..).unwrap_or_default();
         let blocked = self.takers.is_blocked();
@@ -263,14 +277,17 @@ impl Task {
         input.clear();
         tokio::select! {
             len = writing.write(rest), if !rest.is_empty() => match len {
-                Ok(0) | Err(_) => return Err(()),
+                Ok(0) => return Err(None),
                 Ok(len) => return Ok(len),
+                Err(error) => return Err(Some(error)),
             },
-            read = reading.read_buf(input), if !blocked && self.session.wants_input() => match read {
-                Ok(0) | Err(_) => return Err(()),
+            read = reading.read_buf(input), if !blocked && self.reads() => match read {
+                Ok(0) => return Err(None),
+                Err(error) => return Err(Some(error)),
                 Ok(_) => {
-                    let now = self.now();
+                    let (now, before) = (self.now(), self.session.received());
                     self.session.handle_input(now, input);
+                    self.gather.on_read(now, self.session.received() - before);
                 }
             },
             () = self.takers.unblock(), if blocked => {}
@@ -293,6 +310,7 @@ impl Task {
                 }
             } => {
                 let now = self.now();
+                self.gather.on_time(now);
                 if blocked {
                     // What was not read has not been missed.
                     self.session.input_paused(now);
@@ -301,6 +319,11 @@ impl Task {
             }
         }
         Ok(0)
+    }
+
+    /// Whether the connection is read from.
+    fn reads(&self) -> bool {
+        self.gather.until().is_none() && self.session.wants_input()
     }
 
     fn on_commands(&mut self) {

@@ -188,9 +188,30 @@ impl<'a> Properties<'a> {
         })
     }
 
+    /// The identifiers of the subscriptions by which a message came, section 3.3.2.3.8.
+    pub fn subscription_ids(&self) -> impl Iterator<Item = u32> + use<'a> {
+        self.iter().filter_map(|(id, value)| match (id, value) {
+            (PropertyId::SUBSCRIPTION_IDENTIFIER, PropertyValue::Varint(value)) => Some(value),
+            _ => None,
+        })
+    }
+
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// A copy without those of a name.
+    pub(crate) fn without(&self, id: PropertyId) -> PropertyBuf {
+        let (mut kept, mut start) = (Vec::new(), 0);
+        let mut reader = Reader::new(self.0);
+        while let Ok(Some((it, _))) = next(&mut reader) {
+            if it != id {
+                kept.extend_from_slice(self.0.get(start..reader.at()).unwrap_or_default());
+            }
+            start = reader.at();
+        }
+        PropertyBuf(kept)
     }
 
     /// A copy.

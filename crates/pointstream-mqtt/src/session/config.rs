@@ -37,13 +37,21 @@ pub struct Config {
     /// want fewer. Others wait behind them. Default 256.
     pub inflight_max: u16,
     /// How many messages of QoS 1 and 2 the broker may send unacknowledged; MQTT 5 only, where more
-    /// end the connection. Default 256.
+    /// end the connection, unless the broker has kept the session: then it is told and not held to
+    /// it. Default 256.
     pub receive_max: u16,
     /// The longest packet that is read. In MQTT 5 the broker is told; in MQTT 3.1.1 a longer message
     /// is passed over and told as [`Event::Oversize`](super::Event::Oversize). Default 1 MiB.
     pub packet_len_max: usize,
     /// The largest topic alias that the broker may use; MQTT 5 only. Default 64.
     pub topic_alias_max: u16,
+    /// The largest topic alias that is used towards the broker, if that does not want fewer; MQTT 5
+    /// only. Default 0: topics are written out.
+    pub topic_alias_used_max: u16,
+    /// Whether subscriptions have identifiers, where the broker knows them; MQTT 5 only. By them a
+    /// message that several subscriptions match is told once, however often the broker sends it. Each
+    /// filter then has a SUBSCRIBE of its own. Default true.
+    pub subscription_ids: bool,
     /// How many own messages may wait to be sent; more are refused. Default 4096.
     pub queue_max: usize,
     /// How many bytes those may have together; more are refused. Default 4 MiB.
@@ -92,6 +100,8 @@ impl Config {
             receive_max: 256,
             packet_len_max: PACKET_LEN_MAX,
             topic_alias_max: 64,
+            topic_alias_used_max: 0,
+            subscription_ids: true,
             queue_max: 4096,
             queue_len_max: 4 * 1024 * 1024,
             subscriptions_max: 100_000,

@@ -97,7 +97,14 @@ impl Session {
                 .map_or(usize::MAX, |max| max as usize),
             qos_max: qos_max.and_then(QoS::from_number).unwrap_or(QoS::ExactlyOnce),
             retain: number(PropertyId::RETAIN_AVAILABLE) != Some(0),
+            topic_alias_max: number(PropertyId::TOPIC_ALIAS_MAXIMUM)
+                .and_then(|max| u16::try_from(max).ok())
+                .unwrap_or(0),
+            subscription_ids: number(PropertyId::SUBSCRIPTION_IDENTIFIER_AVAILABLE) != Some(0),
         };
+        let alias_max = self.limits.topic_alias_max.min(self.config.topic_alias_used_max);
+        self.aliases.reset(alias_max);
+        let expiry = number(PropertyId::SESSION_EXPIRY_INTERVAL);
         if let Some(secs) = number(PropertyId::SERVER_KEEP_ALIVE) {
             self.keep_alive = interval(secs.min(u16::MAX.into()) as u16);
         }
@@ -105,7 +112,9 @@ impl Session {
             self.client_id = id.into();
         }
         self.state = State::Open;
-        if !ack.session_present {
+        if ack.session_present {
+            self.incoming.on_session_kept();
+        } else {
             // Section 3.2.2.1.1: what was said of the old session is void.
             self.incoming.on_session_lost();
             let over = self.outgoing.on_session_lost();
@@ -119,7 +128,18 @@ impl Session {
             session_present: ack.session_present,
             client_id: self.client_id.clone(),
             limits: self.limits,
+            session_expiry: self.session_expiry(expiry),
         }));
+    }
+
+    /// How long the broker keeps the session, which it may have said, section 3.2.2.3.2.
+    fn session_expiry(&self, said: Option<u32>) -> Duration {
+        match (self.config.version, said) {
+            (Version::V3_1_1, _) => Duration::ZERO,
+            (Version::V5, Some(u32::MAX)) => Duration::MAX,
+            (Version::V5, Some(secs)) => Duration::from_secs(secs.into()),
+            (Version::V5, None) => self.config.session_expiry,
+        }
     }
 
     /// A reason that a server gives for its end.

@@ -1,7 +1,8 @@
+use core::time::Duration;
 use std::sync::Arc;
 
 use crate::error::{DecodeError, EncodeError};
-use crate::packet::{PacketType, PropertyBuf, QoS, Reason};
+use crate::packet::{PacketType, PropertyBuf, PropertyId, PropertyValue, QoS, Reason};
 use crate::topic::TopicError;
 
 /// What a session tells its user.
@@ -53,6 +54,9 @@ pub struct Connected {
     pub client_id: Arc<str>,
     /// What it allows.
     pub limits: Limits,
+    /// How long it keeps the session without a connection: what was asked for, unless the broker says
+    /// otherwise. Zero in MQTT 3.1.1, which does not say.
+    pub session_expiry: Duration,
 }
 
 /// What a broker allows, section 3.2.2.3. MQTT 3.1.1 says nothing of it.
@@ -67,6 +71,10 @@ pub struct Limits {
     pub qos_max: QoS,
     /// Whether it retains messages.
     pub retain: bool,
+    /// The largest topic alias that it knows; 0 in MQTT 3.1.1, which has none.
+    pub topic_alias_max: u16,
+    /// Whether it knows subscription identifiers.
+    pub subscription_ids: bool,
 }
 
 impl Limits {
@@ -76,6 +84,8 @@ impl Limits {
         packet_len_max: usize::MAX,
         qos_max: QoS::ExactlyOnce,
         retain: true,
+        topic_alias_max: 0,
+        subscription_ids: true,
     };
 }
 
@@ -93,7 +103,7 @@ pub struct Message {
     pub retain: bool,
     /// Whether the broker may have sent it before.
     pub dup: bool,
-    /// Properties; MQTT 5 only.
+    /// Properties; MQTT 5 only. Without subscription identifiers, which the session uses itself.
     pub properties: PropertyBuf,
     pub(crate) packet_id: Option<u16>,
     /// The connection that it came by.
@@ -146,6 +156,16 @@ impl Publication {
     #[must_use]
     pub fn with_properties(mut self, properties: PropertyBuf) -> Self {
         self.properties = properties;
+        self
+    }
+
+    /// This message, worth delivering for so long from when the broker has it; MQTT 5 only.
+    #[must_use]
+    pub fn with_expiry(mut self, expiry: Duration) -> Self {
+        let secs = u32::try_from(expiry.as_secs()).unwrap_or(u32::MAX).max(1);
+        let value = PropertyValue::Four(secs);
+        // A value of the right form is always taken.
+        let _ = self.properties.push(PropertyId::MESSAGE_EXPIRY_INTERVAL, value);
         self
     }
 

@@ -1,8 +1,6 @@
 //! What the broker sends.
 
-use core::hash::{Hash, Hasher};
-use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pointstream_time::Instant;
@@ -11,6 +9,7 @@ use crate::error::{DecodeError, Malformed};
 use crate::frame::{self, Header};
 use crate::packet::reader::Reader;
 use crate::packet::{self, Packet, PacketType, PropertyId, Publish, QoS, Reason};
+use crate::session::repeats::Repeats;
 use crate::session::{End, Event, Message, Session, State};
 use crate::{Version, packet::Ack};
 
@@ -23,10 +22,12 @@ pub(super) struct Incoming {
     skip: usize,
     /// Packet ids of QoS 2 that the broker has not released.
     unreleased: BTreeSet<u16>,
-    /// The last messages of QoS 1 and 2: connection, packet id, hash of the content.
-    recent: VecDeque<(u64, u16, u64)>,
+    /// What came of QoS 1 and 2, to recognise what comes again.
+    repeats: Repeats,
     /// How many messages the broker waits to have acknowledged.
     unacknowledged: usize,
+    /// The broker has kept the session, and may send all that it has of it at once.
+    is_resumed: bool,
     /// Topics by their aliases, from alias 1 on.
     aliases: Vec<Option<Arc<str>>>,
 }
@@ -36,34 +37,17 @@ impl Incoming {
         self.kept.clear();
         self.skip = 0;
         self.unacknowledged = 0;
+        self.is_resumed = false;
         self.aliases.clear();
+    }
+
+    pub(super) const fn on_session_kept(&mut self) {
+        self.is_resumed = true;
     }
 
     pub(super) fn on_session_lost(&mut self) {
         self.unreleased.clear();
-        self.recent.clear();
-    }
-
-    /// Whether a message of QoS 1 or 2 is one that came by an earlier connection; if not, it is
-    /// remembered.
-    fn is_repeated(&mut self, epoch: u64, id: u16, publish: &Publish<'_>, topic: &str) -> bool {
-        let mut hasher = DefaultHasher::new();
-        (topic, publish.payload).hash(&mut hasher);
-        let hash = hasher.finish();
-        if publish.dup {
-            let is_it = |it: &(u64, u16, u64)| it.0 < epoch && it.1 == id && it.2 == hash;
-            if let Some(at) = self.recent.iter().position(is_it) {
-                // It may come yet again: what is seen last is forgotten last.
-                self.recent.remove(at);
-                self.recent.push_back((epoch, id, hash));
-                return true;
-            }
-        }
-        if self.recent.len() == Session::RECENT_MAX {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((epoch, id, hash));
-        false
+        self.repeats.clear();
     }
 }
 
@@ -117,6 +101,7 @@ impl Session {
                 Ok(None) => return used,
                 Ok(Some(frame)) => {
                     used += frame.len;
+                    self.received += 1;
                     match Packet::decode(frame.first, frame.body, self.config.version) {
                         Ok(packet) => self.on_packet(&packet),
                         Err(error) => self.on_malformed(error),
@@ -134,11 +119,7 @@ impl Session {
     }
 
     fn on_malformed(&mut self, error: DecodeError) {
-        let reason = match error.kind {
-            Malformed::PacketLen { .. } => Reason::PACKET_TOO_LARGE,
-            _ => Reason::MALFORMED,
-        };
-        self.fail(reason, End::Malformed(error));
+        self.fail(reason_of(error.kind), End::Malformed(error));
     }
 
     /// Begins to pass over a message of MQTT 3.1.1 that is too long, as soon as its head is there.
@@ -206,25 +187,28 @@ impl Session {
             return self.fail(Reason::TOPIC_ALIAS, End::TopicAlias);
         };
         // Before it is remembered: a message that is not taken must come again.
-        let is_full = self.incoming.unacknowledged >= self.config.receive_max.max(1).into();
-        if publish.packet_id.is_some() && is_full && self.config.version == Version::V5 {
+        if publish.packet_id.is_some() && self.is_full() {
             return self.fail(Reason::RECEIVE_MAXIMUM, End::ReceiveMaximum);
         }
+        let (epoch, dup, payload) = (self.epoch, publish.dup, publish.payload);
         let incoming = &mut self.incoming;
         match (publish.qos, publish.packet_id) {
             (QoS::AtLeastOnce, Some(id))
-                if incoming.is_repeated(self.epoch, id, publish, &topic) =>
+                if incoming.repeats.is_repeated(epoch, id, dup, &topic, payload) =>
             {
                 return self.ack(PacketType::PubAck, id);
             }
             // A broker that was restarted may have forgotten what it has released.
             (QoS::ExactlyOnce, Some(id))
                 if !incoming.unreleased.insert(id)
-                    || incoming.is_repeated(self.epoch, id, publish, &topic) =>
+                    || incoming.repeats.is_repeated(epoch, id, dup, &topic, payload) =>
             {
                 return self.ack(PacketType::PubRec, id);
             }
             _ => {}
+        }
+        if self.is_copy(publish, &topic) {
+            return self.pass_over_copy(publish);
         }
         self.incoming.unacknowledged += usize::from(publish.packet_id.is_some());
         self.events.push_back(Event::Message(Message {
@@ -233,10 +217,38 @@ impl Session {
             qos: publish.qos,
             retain: publish.retain,
             dup: publish.dup,
-            properties: publish.properties.to_buf(),
+            properties: publish.properties.without(PropertyId::SUBSCRIPTION_IDENTIFIER),
             packet_id: publish.packet_id,
             epoch: self.epoch,
         }));
+    }
+
+    /// Whether a message comes by a subscription beside the one by which it is told. What was retained
+    /// comes for one subscription, when that is made, and not for others.
+    fn is_copy(&self, publish: &Publish<'_>, topic: &str) -> bool {
+        let mut ids = publish.properties.subscription_ids().peekable();
+        !publish.retain && ids.peek().is_some() && !self.subscriptions.overlaps.is_told(topic, ids)
+    }
+
+    fn pass_over_copy(&mut self, publish: &Publish<'_>) {
+        match (publish.qos, publish.packet_id) {
+            (QoS::AtLeastOnce, Some(id)) => self.ack(PacketType::PubAck, id),
+            (QoS::ExactlyOnce, Some(id)) => {
+                // Until it is released.
+                self.incoming.unacknowledged += 1;
+                self.ack(PacketType::PubRec, id);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the broker may send no more, section 3.3.4. A session that was resumed is not held to
+    /// it: mosquitto 2.0, restarted, sends everything that it has kept at once, and would do so again
+    /// after each end. Nothing piles up here by that: what is not taken is not read.
+    fn is_full(&self) -> bool {
+        self.config.version == Version::V5
+            && !self.incoming.is_resumed
+            && self.incoming.unacknowledged >= self.config.receive_max.max(1).into()
     }
 
     /// The topic of a message, which an alias may stand for, section 3.3.2.3.4.
@@ -281,6 +293,19 @@ impl Session {
         };
         self.incoming.unacknowledged = self.incoming.unacknowledged.saturating_sub(1);
         self.acks.push_back((PacketType::PubComp, ack.packet_id, reason));
+    }
+}
+
+/// What the broker is told of what it sent, section 4.13: what its sections call a protocol error is
+/// one, the rest is malformed.
+fn reason_of(kind: Malformed) -> Reason {
+    match kind {
+        Malformed::PacketLen { .. } => Reason::PACKET_TOO_LARGE,
+        Malformed::PropertyValue(id) if id == PropertyId::TOPIC_ALIAS.number() => {
+            Reason::TOPIC_ALIAS
+        }
+        Malformed::PropertyTwice(_) | Malformed::PropertyValue(_) => Reason::PROTOCOL_ERROR,
+        _ => Reason::MALFORMED,
     }
 }
 

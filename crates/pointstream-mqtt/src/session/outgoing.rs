@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use pointstream_time::Instant;
 
 use crate::Version;
-use crate::packet::{Ack, Packet, PacketType, Publish, QoS, Reason};
+use crate::packet::{
+    Ack, Packet, PacketType, PropertyBuf, PropertyId, PropertyValue, Publish, QoS, Reason,
+};
+use crate::session::aliases::Alias;
 use crate::session::{Event, Publication, PublishError, PublishFault, Session, Ticket};
 use crate::topic::check_name;
 
@@ -183,7 +186,7 @@ impl Session {
     }
 
     fn write_publish(
-        &self,
+        &mut self,
         message: &Publication,
         packet_id: Option<u16>,
         dup: bool,
@@ -195,14 +198,46 @@ impl Session {
         if message.retain && !self.limits.retain {
             return Err(PublishFault::Retain);
         }
+        let alias = self.aliases.of(&message.topic);
+        let written = self.encode_publish(message, packet_id, dup, alias, out);
+        match (written, alias) {
+            (Ok(()), Alias::New(alias)) => self.aliases.learn(&message.topic, alias),
+            // It may fit as it is.
+            (Err(PublishFault::PacketLen(_)), Alias::New(_)) => {
+                return self.encode_publish(message, packet_id, dup, Alias::None, out);
+            }
+            _ => {}
+        }
+        written
+    }
+
+    fn encode_publish(
+        &self,
+        message: &Publication,
+        packet_id: Option<u16>,
+        dup: bool,
+        alias: Alias,
+        out: &mut Vec<u8>,
+    ) -> Result<(), PublishFault> {
         let start = out.len();
+        let mut with_alias = PropertyBuf::new();
+        let properties = match alias {
+            Alias::None => &message.properties,
+            Alias::New(alias) | Alias::Known(alias) => {
+                with_alias.clone_from(&message.properties);
+                let pushed = with_alias.push(PropertyId::TOPIC_ALIAS, PropertyValue::Two(alias));
+                pushed.map_err(PublishFault::Encode)?;
+                &with_alias
+            }
+        };
+        let is_known = matches!(alias, Alias::Known(_));
         let packet = Packet::Publish(Publish {
             dup,
             qos: message.qos,
             retain: message.retain,
-            topic: &message.topic,
+            topic: if is_known { "" } else { &message.topic },
             packet_id,
-            properties: message.properties.as_properties(),
+            properties: properties.as_properties(),
             payload: &message.payload,
         });
         packet.encode(self.config.version, out).map_err(PublishFault::Encode)?;

@@ -7,8 +7,10 @@ use pointstream_time::Instant;
 
 use crate::Version;
 use crate::packet::{
-    Packet, Properties, QoS, Reason, SubAck, Subscribe, SubscribeOptions, Unsubscribe,
+    Packet, Properties, PropertyBuf, PropertyId, PropertyValue, QoS, Reason, SubAck, Subscribe,
+    SubscribeOptions, Unsubscribe,
 };
+use crate::session::overlaps::{self, Overlaps};
 use crate::session::{Event, Session, SubscribeError};
 use crate::topic::check_filter;
 
@@ -16,6 +18,8 @@ use crate::topic::check_filter;
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     wanted: BTreeMap<Arc<str>, Subscription>,
+    /// Those that the broker has granted.
+    pub(super) overlaps: Overlaps,
     /// Filters to be told of, in their order, each once: subscribed to if they are wanted by then,
     /// else unsubscribed from.
     changes: VecDeque<Arc<str>>,
@@ -55,6 +59,7 @@ impl Subscriptions {
     pub(super) fn on_open(&mut self, session_present: bool) {
         if !session_present {
             self.wanted.values_mut().for_each(|it| it.granted = false);
+            self.overlaps.clear();
             // There is nothing to unsubscribe from.
             self.changes.retain(|filter| self.wanted.contains_key(filter));
             self.changing.retain(|filter| self.wanted.contains_key(filter));
@@ -133,13 +138,18 @@ impl Session {
         let Some((filter, _)) = self.subscriptions.wanted.remove_entry(filter) else {
             return false;
         };
+        self.subscriptions.overlaps.revoke(&filter);
         self.subscriptions.change(filter);
         true
     }
 
     /// Writes a SUBSCRIBE or an UNSUBSCRIBE. Gives whether there was one to write.
     pub(super) fn write_subscriptions(&mut self, now: Instant, out: &mut Vec<u8>) -> bool {
-        let batch = self.config.subscribe_batch;
+        let has_ids = self.config.version == Version::V5
+            && self.config.subscription_ids
+            && self.limits.subscription_ids;
+        // One identifier stands for all filters of a packet.
+        let batch = if has_ids { 1 } else { self.config.subscribe_batch };
         // Where all ids are taken, the broker has to answer first.
         if self.subscriptions.changes.is_empty() {
             return false;
@@ -149,11 +159,18 @@ impl Session {
             self.packet_ids.give_back(packet_id);
             return false;
         };
-        let properties = Properties::NONE;
         if subscribe {
+            let mut properties = PropertyBuf::new();
+            if let (true, [filter]) = (has_ids, &filters[..]) {
+                let id = PropertyValue::Varint(overlaps::id_of(filter));
+                // It is in its range.
+                let _ = properties.push(PropertyId::SUBSCRIPTION_IDENTIFIER, id);
+            }
+            let properties = properties.as_properties();
             let filters = filters.iter().map(|it| (&**it, self.options(it))).collect();
             self.write(&Packet::Subscribe(Subscribe { packet_id, properties, filters }), out);
         } else {
+            let properties = Properties::NONE;
             let filters = filters.iter().map(|filter| &**filter).collect();
             self.write(&Packet::Unsubscribe(Unsubscribe { packet_id, properties, filters }), out);
         }
@@ -186,6 +203,10 @@ impl Session {
                 && !again
             {
                 it.granted = granted.is_ok();
+                match granted {
+                    Ok(qos) => self.subscriptions.overlaps.grant(&filter, qos),
+                    Err(_) => self.subscriptions.overlaps.revoke(&filter),
+                }
                 self.events.push_back(Event::Subscribed { filter, result: granted });
             }
         }

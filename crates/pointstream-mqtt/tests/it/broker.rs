@@ -1,5 +1,5 @@
-//! A broker of a few lines, for tests on loopback: sessions, retained messages, QoS 1 in both
-//! directions and QoS 2 towards it.
+//! A broker of a few lines, for tests on loopback: sessions, retained messages, wills, QoS 1 in both
+//! directions and QoS 2 towards it, by TCP, TLS and WebSocket.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pointstream_mqtt::frame::frame;
 use pointstream_mqtt::packet::{
-    Ack, ConnAck, Packet, Properties, Publish, QoS, Reason, SubAck, Version,
+    Ack, ConnAck, Packet, Properties, PropertyId, Publish, QoS, Reason, SubAck, Version,
 };
 use pointstream_mqtt::topic::matches;
-use pointstream_net::{Listener, Stream};
+use pointstream_net::ws::{WsAccept, accept_ws};
+use pointstream_net::{Listener, ServerTls, Stream};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -33,6 +34,33 @@ struct State {
     refuse: BTreeSet<String>,
     mute: bool,
     echo: Vec<(String, String)>,
+    /// The application protocols that were agreed on.
+    alpn: Vec<Option<String>>,
+    /// How long messages that were published are worth delivering, in seconds.
+    expiries: Vec<Option<u32>>,
+}
+
+/// How clients come in.
+#[derive(Clone, Default)]
+pub(crate) struct Way {
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) is_ws: bool,
+}
+
+impl Way {
+    async fn open(self, stream: Stream) -> std::io::Result<Stream> {
+        let limit = core::time::Duration::from_secs(5);
+        let stream = match self.tls {
+            Some(tls) => tls.accept(stream, limit).await?,
+            None => stream,
+        };
+        if !self.is_ws {
+            return Ok(stream);
+        }
+        let mut options = WsAccept::new("/mqtt");
+        options.subprotocols = vec!["mqtt".into()];
+        Ok(accept_ws(stream, &options, limit).await?.into_stream())
+    }
 }
 
 #[derive(Default)]
@@ -44,6 +72,7 @@ struct Session {
     received: BTreeSet<u16>,
     outbox: Option<mpsc::Sender<Vec<u8>>>,
     version: Version,
+    will: Option<Sent>,
 }
 
 pub(crate) struct Broker {
@@ -54,6 +83,10 @@ pub(crate) struct Broker {
 
 impl Broker {
     pub(crate) async fn start() -> Self {
+        Self::start_by(Way::default()).await
+    }
+
+    pub(crate) async fn start_by(way: Way) -> Self {
         let listener = Listener::bind("127.0.0.1:0", 64).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let state = Arc::<Mutex<State>>::default();
@@ -63,7 +96,14 @@ impl Broker {
             let mut connections = JoinSet::new();
             loop {
                 let accepted = listener.accept().await;
-                connections.spawn(serve(accepted.stream, Arc::clone(&shared)));
+                let (way, shared) = (way.clone(), Arc::clone(&shared));
+                connections.spawn(async move {
+                    if let Ok(stream) = way.open(accepted.stream).await {
+                        let alpn = stream.alpn().map(|it| String::from_utf8_lossy(it).into());
+                        shared.lock().unwrap().alpn.push(alpn);
+                        serve(stream, shared).await;
+                    }
+                });
             }
         });
         Self { state, addr, _tasks: tasks }
@@ -85,6 +125,14 @@ impl Broker {
 
     pub(crate) fn log(&self) -> Vec<Sent> {
         self.with(|state| state.log.clone())
+    }
+
+    pub(crate) fn alpn(&self) -> Vec<Option<String>> {
+        self.with(|state| state.alpn.clone())
+    }
+
+    pub(crate) fn expiries(&self) -> Vec<Option<u32>> {
+        self.with(|state| state.expiries.clone())
     }
 
     /// The filters that were asked for, in their order.
@@ -204,6 +252,12 @@ async fn serve(stream: Stream, state: Arc<Mutex<State>>) {
                     session.persistent = !clean || connect.version == Version::V5;
                     session.version = connect.version;
                     session.outbox = Some(outbox.clone());
+                    session.will = connect.will.map(|will| Sent {
+                        topic: will.topic.to_owned(),
+                        payload: String::from_utf8_lossy(will.payload).into(),
+                        qos: will.qos,
+                        retain: will.retain,
+                    });
                     let reason = Reason::SUCCESS;
                     let properties = Properties::NONE;
                     session.send(&Packet::ConnAck(ConnAck {
@@ -220,6 +274,7 @@ async fn serve(stream: Stream, state: Arc<Mutex<State>>) {
                         client.as_ref().and_then(|it| state.sessions.get_mut(&it.0))
                     {
                         session.outbox = None;
+                        session.will = None;
                     }
                 }
                 other => {
@@ -239,8 +294,12 @@ async fn serve(stream: Stream, state: Arc<Mutex<State>>) {
         && session.outbox.as_ref().is_some_and(|it| it.same_channel(&outbox))
     {
         session.outbox = None;
+        let will = session.will.take();
         if !session.persistent {
             state.sessions.remove(&id);
+        }
+        if let Some(will) = will {
+            state.publish(&will);
         }
     }
 }
@@ -291,6 +350,8 @@ fn on_packet(state: &mut State, id: &str, packet: Packet<'_>) {
                 session.send(&Packet::PubComp(Ack::new(ack.packet_id)));
             }
             Packet::Publish(publish) => {
+                let expiry = publish.properties.number(PropertyId::MESSAGE_EXPIRY_INTERVAL);
+                state.expiries.push(expiry);
                 let new = match (publish.qos, publish.packet_id) {
                     _ if mute => false,
                     (QoS::AtLeastOnce, Some(id)) => {

@@ -13,11 +13,11 @@ use crate::broker::Broker;
 
 const ONE: QoS = QoS::AtLeastOnce;
 
-fn key(slot: u32) -> PointKey {
+pub(crate) fn key(slot: u32) -> PointKey {
     PointKey { shard: 1, slot, generation: 1 }
 }
 
-fn binding(slot: u32, kind: Kind, cur: &str, write: &str) -> Binding {
+pub(crate) fn binding(slot: u32, kind: Kind, cur: &str, write: &str) -> Binding {
     let mut binding = Binding::new(key(slot), kind);
     binding.cur = (!cur.is_empty()).then(|| cur.into());
     binding.write = (!write.is_empty()).then(|| write.into());
@@ -30,13 +30,13 @@ fn config(broker: &Broker) -> Config {
 
 /// What a driver says of its points by and by.
 #[derive(Default)]
-struct Seen {
-    values: BTreeMap<u32, Result<Value, (FaultKind, String)>>,
-    all: Vec<(u32, Value)>,
+pub(crate) struct Seen {
+    pub(crate) values: BTreeMap<u32, Result<Value, (FaultKind, String)>>,
+    pub(crate) all: Vec<(u32, Value)>,
 }
 
 impl Seen {
-    fn take(&mut self, into: &mut Readings) {
+    pub(crate) fn take(&mut self, into: &mut Readings) {
         for reading in into.drain() {
             let (key, result) = match reading {
                 Reading::Cur(key, Ok(value)) | Reading::Sample(key, value, _) => (key, Ok(value)),
@@ -54,7 +54,7 @@ impl Seen {
     }
 
     /// Lets the driver hear things until it is as it should be.
-    async fn until(&mut self, driver: &mut Mqtt, holds: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&mut self, driver: &mut Mqtt, holds: impl Fn(&Self) -> bool) {
         let mut into = Readings::new();
         let wait = async {
             while !holds(self) {
@@ -68,11 +68,11 @@ impl Seen {
         }
     }
 
-    fn is(&self, slot: u32, value: &Value) -> bool {
+    pub(crate) fn is(&self, slot: u32, value: &Value) -> bool {
         self.values.get(&slot) == Some(&Ok(value.clone()))
     }
 
-    fn text(&self, slot: u32) -> Option<&str> {
+    pub(crate) fn text(&self, slot: u32) -> Option<&str> {
         match self.values.get(&slot) {
             Some(Err((_, text))) => Some(text),
             _ => None,
@@ -80,7 +80,7 @@ impl Seen {
     }
 }
 
-async fn watching(mut driver: Mqtt, bindings: &[Binding]) -> (Mqtt, Seen) {
+pub(crate) async fn watching(mut driver: Mqtt, bindings: &[Binding]) -> (Mqtt, Seen) {
     let (mut into, mut seen) = (Readings::new(), Seen::default());
     driver.bind(bindings, &mut into);
     driver.open(&mut into).await.unwrap();

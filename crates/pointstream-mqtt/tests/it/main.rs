@@ -7,11 +7,18 @@ mod broker;
 mod codec;
 #[cfg(feature = "driver")]
 mod driver;
+#[cfg(feature = "driver")]
+mod faults;
+#[cfg(feature = "driver")]
+mod hostile;
 mod laws;
 #[cfg(feature = "driver")]
 mod sample;
+#[cfg(feature = "driver")]
+mod secure;
 mod session;
 mod session_faults;
+mod session_options;
 mod session_resume;
 #[cfg(feature = "driver")]
 mod sparkplug;

@@ -33,8 +33,9 @@ fn subscribe<'a>(packet_id: u16, filters: &[(&'a str, QoS)]) -> Packet<'a> {
 #[test]
 fn a_connection_is_asked_for_with_what_is_configured() {
     let will = LastWill::new("gone", b"bye").with(QoS::AtLeastOnce, true);
-    let config =
+    let mut config =
         v5().with_session(Duration::from_secs(3600)).with_credentials("u", b"p").with_will(will);
+    config.subscription_ids = false;
     let mut peer = Peer::new(config);
     assert!(peer.session.is_closed());
     peer.session.connect(peer.now);

@@ -152,6 +152,7 @@ fn more_messages_than_were_allowed_end_the_connection() {
     // The second one is not released, so that there is room for one more only.
     peer.feed(&[one(3)]);
     assert_eq!(peer.payloads().len(), 1);
+    peer.sent();
     peer.feed(&[one(4), one(5)]);
     peer.expect_end(End::ReceiveMaximum);
     assert_eq!(reason_of(&mut peer), Some(Reason::RECEIVE_MAXIMUM));

@@ -5,7 +5,7 @@ use core::time::Duration;
 use pointstream_mqtt::packet::{
     Packet, Properties, Publish, QoS, Subscribe, SubscribeOptions, Unsubscribe, Version,
 };
-use pointstream_mqtt::session::{Config, End, Event, Publication, Session};
+use pointstream_mqtt::session::{Config, End, Event, Publication};
 
 use crate::support::{Peer, puback, pubcomp, publish, pubrec, pubrel, suback};
 
@@ -180,17 +180,37 @@ fn a_session_that_is_forgotten_does_not_take_new_messages_for_old_ones() {
 }
 
 #[test]
-fn only_so_many_messages_are_remembered() {
-    let mut peer = Peer::open(persistent(Version::V3_1_1));
-    let count = u16::try_from(Session::RECENT_MAX).unwrap() + 1;
-    for id in 1..=count {
-        peer.feed(&[first("x", ONE, id)]);
+fn whatever_a_restarted_broker_sends_again_is_known_however_much_it_is() {
+    for version in [Version::V3_1_1, Version::V5] {
+        let mut peer = Peer::open(persistent(version));
+        peer.session.connection_lost();
+        peer.reconnect(true);
+        // More than was allowed at a time, as mosquitto 2.0 sends it.
+        for id in 1..=20_000 {
+            peer.feed(&[first(&id.to_string(), ONE, id)]);
+        }
+        assert_eq!(peer.payloads().len(), 20_000);
+        for _ in 0..2 {
+            peer.session.connection_lost();
+            peer.reconnect(true);
+            for id in 1..=20_000 {
+                peer.feed(&[again(&id.to_string(), ONE, id)]);
+                peer.expect(&[puback(id)]);
+            }
+            assert_eq!(peer.payloads(), [""; 0]);
+        }
     }
-    assert_eq!(peer.payloads().len(), usize::from(count));
-    peer.session.connection_lost();
-    peer.reconnect(true);
-    peer.feed(&[again("x", ONE, 2), again("x", ONE, 1)]);
-    assert_eq!(peer.payloads().len(), 1, "the oldest is told again, the second is known");
+}
+
+#[test]
+fn what_was_taken_is_acknowledged_before_an_end_for_cause() {
+    let mut peer = Peer::open(persistent(Version::V5));
+    peer.feed(&[first("1", ONE, 1)]);
+    assert_eq!(peer.payloads(), ["1"]);
+    peer.feed(&[Packet::PingReq]);
+    let sent = peer.sent();
+    let sent = peer.decode(&sent);
+    assert!(matches!(sent[..], [Packet::PubAck(_), Packet::Disconnect(_)]), "{sent:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use pointstream_points::WatchId;
 use pointstream_store::{History, SeriesWrite};
 
 use super::shared::{Shared, State};
+use super::sync_his::Slots;
 use crate::config::HistoryConfig;
 
 /// What the gateway knows of histories.
@@ -29,6 +30,10 @@ pub(crate) struct Histories {
     /// Held while a batch is on its way to the disk, so that whoever ends the gateway waits for it.
     writing: Arc<tokio::sync::Mutex<()>>,
     watch: Option<WatchId>,
+    /// Whoever synchronises histories asks a connector with one of these.
+    pub(super) slots: Slots,
+    /// Points whose synchronisations were given up, of which their connectors do not know.
+    pub(super) released: BTreeMap<Id, Vec<PointKey>>,
     /// Items that were written, and those that were dropped since too many waited.
     pub(crate) written: u64,
     pub(crate) dropped: u64,
@@ -311,6 +316,7 @@ pub(super) async fn keep_history(shared: Arc<Shared>) {
         ticks.tick().await;
         let now = shared.clock.now().wall;
         shared.sample(now);
+        shared.tell_released();
         shared.write_due(now).await;
         if trimmed.is_none_or(|at| at.elapsed() >= TRIM) && shared.lock().his.store.is_some() {
             trimmed = Some(tokio::time::Instant::now());

@@ -1,7 +1,8 @@
 //! Fetching the histories that devices keep: Haxall's `connSyncHis`.
 
+use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::{Gateway, Shared};
 
-/// How many connectors are asked at a time.
+/// How many connectors are asked at a time, by all synchronisations together.
 const CONNECTORS_MAX: usize = 16;
 
 /// How many readings one point may take. Where a device always has more, the rest is for next time.
@@ -30,12 +31,21 @@ pub type HisSynced = (Id, Result<usize, Fault>);
 
 /// How far a synchronisation has come; clones look at the same one.
 #[derive(Clone, Debug, Default)]
-pub struct HisProgress(Arc<Counts>);
+pub struct HisProgress(Arc<Progress>);
 
-#[derive(Debug, Default)]
-struct Counts {
+#[derive(Default)]
+struct Progress {
     total: AtomicUsize,
     done: AtomicUsize,
+    tell: Option<Tell>,
+}
+
+type Tell = Box<dyn Fn(&Id, &Result<usize, Fault>) + Send + Sync>;
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").field("total", &self.total).field("done", &self.done).finish()
+    }
 }
 
 impl HisProgress {
@@ -44,9 +54,31 @@ impl HisProgress {
         Self::default()
     }
 
+    /// Nothing so far; `tell` is called with each point as it is done, by the task that fetched it,
+    /// so that it must be quick.
+    pub fn telling(tell: impl Fn(&Id, &Result<usize, Fault>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Progress { tell: Some(Box::new(tell)), ..Progress::default() }))
+    }
+
     /// How many points are done, and how many there are.
     pub fn counts(&self) -> (usize, usize) {
         (self.0.done.load(Ordering::Relaxed), self.0.total.load(Ordering::Relaxed))
+    }
+
+    fn on_done(&self, id: &Id, result: &Result<usize, Fault>) {
+        self.0.done.fetch_add(1, Ordering::Relaxed);
+        if let Some(tell) = &self.0.tell {
+            tell(id, result);
+        }
+    }
+}
+
+/// How many connectors may be asked besides.
+pub(super) struct Slots(Arc<Semaphore>);
+
+impl Default for Slots {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(CONNECTORS_MAX)))
     }
 }
 
@@ -63,73 +95,52 @@ impl Gateway {
     /// the last item that is there (from five days ago if none is) until an hour from now. Ids of
     /// no point are left out.
     ///
-    /// Connectors are asked side by side, sixteen at a time; the points of one after the other. Each point's
-    /// items are merged: what is there already at the same times is replaced. One bad item refuses
-    /// all of its reading, and no error keeps other points from theirs.
+    /// Connectors are asked side by side, sixteen at a time by all that synchronise; the points of one
+    /// after the other. Each point's items are merged: what is there already at the same times is
+    /// replaced. One bad item refuses all of its reading, and no error keeps other points from theirs.
     ///
     /// # Cancel safety
     ///
-    /// If this is dropped, what has been fetched so far stays, and nothing more is fetched but what a
-    /// device is being asked for.
+    /// If this is dropped, what has been fetched so far stays, nothing more is fetched but what a
+    /// device is being asked for, and points that waited are as they were before.
     pub async fn sync_his(
         &self,
         points: &[Id],
         span: Option<Span>,
         progress: &HisProgress,
     ) -> Vec<HisSynced> {
-        self.shared.sync_his(points, span, progress).await
+        Arc::clone(&self.shared).sync_his(points, span, progress).await
     }
 }
 
 impl Shared {
     pub(crate) async fn sync_his(
-        &self,
+        self: Arc<Self>,
         points: &[Id],
         span: Option<Span>,
         progress: &HisProgress,
     ) -> Vec<HisSynced> {
-        let now = self.clock.now().wall;
-        let mut synced = Vec::new();
-        let (store, by_conn) = {
-            let state = self.lock();
-            let mut by_conn: BTreeMap<&Id, Vec<Wanted>> = BTreeMap::new();
-            for id in points {
-                let Some((key, entry)) = state.points.find(id.as_str()) else { continue };
-                let wanted = Wanted { id: id.clone(), key, rules: HisRules::of(&entry.spec) };
-                match entry.conn.as_deref() {
-                    Some(conn) => by_conn.entry(conn).or_default().push(wanted),
-                    None => {
-                        let none = Fault::permanent("the point has no connector");
-                        synced.push((id.clone(), Err(none)));
-                    }
-                }
-            }
-            let with_handle = |(id, points)| Some((state.conns.get(id)?.handle.clone(), points));
-            let by_conn: Vec<_> = by_conn.into_iter().filter_map(with_handle).collect();
-            (state.his.store.clone(), by_conn)
-        };
-        let Some(store) = store else {
-            let none = || Err(Fault::permanent("the gateway has no store"));
-            let points = by_conn.into_iter().flat_map(|(_, points)| points);
-            synced.extend(points.map(|point| (point.id, none())));
-            return synced;
-        };
-        let total = by_conn.iter().map(|(_, points)| points.len()).sum();
-        progress.0.total.store(total, Ordering::Relaxed);
-        let slots = Arc::new(Semaphore::new(CONNECTORS_MAX));
+        let (by_conn, mut synced) = self.sort_his(points);
+        let waiting: usize = by_conn.values().map(Vec::len).sum();
+        progress.0.total.store(synced.len() + waiting, Ordering::Relaxed);
+        synced.iter().for_each(|(id, result)| progress.on_done(id, result));
+        let slots = Arc::clone(&self.lock().his.slots.0);
         let mut tasks = JoinSet::new();
-        for (handle, points) in by_conn {
-            handle.his_pending(points.iter().map(|point| point.key).collect()).await;
-            let (store, slots) = (Arc::clone(&store), Arc::clone(&slots));
-            let progress = progress.clone();
+        for (conn, points) in by_conn {
+            let keys = points.iter().map(|point| point.key).collect();
+            let mut pending = Pending { shared: Arc::clone(&self), conn, keys };
+            if let Some(handle) = self.handle(&pending.conn) {
+                handle.his_pending(pending.keys.iter().copied().collect()).await;
+            }
+            let (slots, progress) = (Arc::clone(&slots), progress.clone());
             tasks.spawn(async move {
                 let _slot = slots.acquire_owned().await;
+                let now = pending.shared.clock.now().wall;
                 let mut synced = Vec::new();
                 for point in points {
-                    let result = sync_one(&handle, &store, &point, span, now).await;
-                    let shown = result.as_ref().map(drop).map_err(Clone::clone);
-                    handle.his_done(point.key, shown).await;
-                    progress.0.done.fetch_add(1, Ordering::Relaxed);
+                    let result = pending.sync_one(&point, span, now).await;
+                    pending.on_done(&result).await;
+                    progress.on_done(&point.id, &result);
                     synced.push((point.id, result));
                 }
                 synced
@@ -140,35 +151,106 @@ impl Shared {
         }
         synced
     }
-}
 
-/// Fetches the history of one point, in as many readings as its device needs.
-async fn sync_one(
-    handle: &Handle,
-    store: &Arc<dyn History>,
-    point: &Wanted,
-    span: Option<Span>,
-    now: Timestamp,
-) -> Result<usize, Fault> {
-    let mut span = match span {
-        Some(span) => span,
-        None => span_since(store, point, now).await?,
-    };
-    let mut count = 0;
-    for _ in 0..READINGS_MAX {
-        let samples = handle.history(point.key, span).await?;
-        let (more, items) = (samples.is_cut(), samples.into_items());
-        count += items.len();
-        let last = items.iter().map(|item| item.ts).max();
-        let items = items.into_iter().map(|item| (item.ts, Some(item.val)));
-        let accepted = point.rules.accept(items, Some(span)).map_err(Fault::permanent)?;
-        write(store, point, accepted).await?;
-        match last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok()) {
-            Some(next) if more && next > span.start && next < span.end => span.start = next,
-            _ => break,
+    /// The points by their connectors, and those of which is clear already that nothing comes.
+    fn sort_his(&self, points: &[Id]) -> (BTreeMap<Id, Vec<Wanted>>, Vec<HisSynced>) {
+        let (mut by_conn, mut synced) = (BTreeMap::<Id, Vec<Wanted>>::new(), Vec::new());
+        let state = self.lock();
+        for id in points {
+            let Some((key, entry)) = state.points.find(id.as_str()) else { continue };
+            let refused = match entry.conn.as_deref().filter(|conn| state.conns.contains_key(*conn))
+            {
+                None => "the point has no connector",
+                Some(_) if state.his.store.is_none() => "the gateway has no store",
+                Some(conn) => {
+                    let wanted = Wanted { id: id.clone(), key, rules: HisRules::of(&entry.spec) };
+                    by_conn.entry(conn.clone()).or_default().push(wanted);
+                    continue;
+                }
+            };
+            synced.push((id.clone(), Err(Fault::permanent(refused))));
+        }
+        (by_conn, synced)
+    }
+
+    fn handle(&self, conn: &Id) -> Option<Handle> {
+        Some(self.lock().conns.get(conn)?.handle.clone())
+    }
+
+    /// Tells connectors of points whose synchronisations were given up. One that takes no commands
+    /// at present is told later.
+    pub(super) fn tell_released(&self) {
+        let released = core::mem::take(&mut self.lock().his.released);
+        for (conn, points) in released {
+            let Some(handle) = self.handle(&conn) else { continue };
+            if let Err(points) = handle.his_released(points) {
+                self.lock().his.released.entry(conn).or_default().extend(points);
+            }
         }
     }
-    Ok(count)
+}
+
+/// The points of a connector that wait for their synchronisation, the next one first. Those that
+/// are left when this is dropped wait no more.
+struct Pending {
+    shared: Arc<Shared>,
+    conn: Id,
+    keys: VecDeque<PointKey>,
+}
+
+impl Pending {
+    /// Fetches the history of one point, in as many readings as its device needs. The connector's
+    /// handle is not held meanwhile, since that would keep the connector from ending.
+    async fn sync_one(
+        &self,
+        point: &Wanted,
+        span: Option<Span>,
+        now: Timestamp,
+    ) -> Result<usize, Fault> {
+        let none = || Fault::permanent("the gateway has no store");
+        let store = self.shared.lock().his.store.clone().ok_or_else(none)?;
+        let mut span = match span {
+            Some(span) => span,
+            None => span_since(&store, point, now).await?,
+        };
+        let mut count = 0;
+        for _ in 0..READINGS_MAX {
+            let gone = || Fault::down("the connector has ended");
+            let handle = self.shared.handle(&self.conn).ok_or_else(gone)?;
+            let reading = handle.history(point.key, span);
+            drop(handle);
+            let samples = reading.await?;
+            let (more, items) = (samples.is_cut(), samples.into_items());
+            count += items.len();
+            let last = items.iter().map(|item| item.ts).max();
+            let items = items.into_iter().map(|item| (item.ts, Some(item.val)));
+            let accepted = point.rules.accept(items, Some(span)).map_err(Fault::permanent)?;
+            write(&store, point, accepted).await?;
+            match last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok()) {
+                Some(next) if more && next > span.start && next < span.end => span.start = next,
+                _ => break,
+            }
+        }
+        Ok(count)
+    }
+
+    /// The next point is done.
+    async fn on_done(&mut self, result: &Result<usize, Fault>) {
+        let shown = result.as_ref().map(drop).map_err(Clone::clone);
+        if let (Some(&key), Some(handle)) = (self.keys.front(), self.shared.handle(&self.conn)) {
+            handle.his_done(key, shown).await;
+        }
+        self.keys.pop_front();
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if !self.keys.is_empty() {
+            let mut state = self.shared.lock();
+            state.his.released.entry(self.conn.clone()).or_default().extend(self.keys.drain(..));
+        }
+    }
 }
 
 /// The span from the last item that there is.

@@ -12,7 +12,11 @@ mod iotmp;
 mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;
+#[cfg(all(feature = "http", feature = "store"))]
+mod operator;
 #[cfg(feature = "mqtt")]
 mod publish;
 #[cfg(feature = "poll")]
 mod sources;
+#[cfg(all(feature = "http", feature = "store"))]
+mod web;

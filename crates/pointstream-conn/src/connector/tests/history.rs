@@ -29,6 +29,11 @@ fn a_history_is_read_converted_and_its_status_goes_from_pending_to_ok() {
     assert_eq!((his.status, his.pending), (Status::Ok, false));
     sim.input(Input::HisDone(key(0), Err(Fault::permanent("Mismatched unit"))));
     assert_eq!(sim.his[&0].status, Status::Fault);
+    sim.input(Input::HisPending(vec![key(0)]));
+    assert!(sim.his[&0].pending);
+    sim.input(Input::HisReleased(vec![key(0), key(9)]));
+    let his = &sim.his[&0];
+    assert_eq!((his.status, his.pending), (Status::Fault, false), "as before it was asked for");
 }
 
 #[test]

@@ -58,6 +58,7 @@ pub(super) async fn run(
         qos: made.qos,
         by_row,
         snapshot_time: config.snapshot_time,
+        expiry: made.message_expiry,
         under_way: VecDeque::new(),
         is_lost: false,
     };
@@ -134,6 +135,8 @@ struct Feed {
     /// Row by row, rather than as documents and patches.
     by_row: bool,
     snapshot_time: Duration,
+    /// How long a patch is worth delivering.
+    expiry: Option<Duration>,
     under_way: VecDeque<Delivery>,
     /// Something was not delivered, so that the broker's state is not the topic's.
     is_lost: bool,
@@ -199,7 +202,12 @@ impl Feed {
                 (self.name("/patch"), format!(r#"{{"revision":"{revision}","patch":{body}}}"#))
             }
         };
-        self.publish(message(&topic, text, self.qos, whole)).await;
+        let message = message(&topic, text, self.qos, whole);
+        self.publish(match self.expiry {
+            Some(expiry) if !whole => message.with_expiry(expiry),
+            _ => message,
+        })
+        .await;
     }
 
     fn name(&self, tail: &str) -> String {
@@ -250,14 +258,11 @@ impl Feed {
         self.publish(message(&topic, text, self.qos, true)).await;
     }
 
-    /// Publishes a message; where too many are under way, waits for the oldest.
+    /// Publishes a message; where too many are under way, waits for half of them, so that it is woken
+    /// once for many.
     async fn publish(&mut self, message: Publication) {
-        if self.under_way.len() == WINDOW
-            && let Some(oldest) = self.under_way.pop_front()
-            && let Err(error) = oldest.outcome().await
-        {
-            tracing::warn!(topic = %self.topic, %error, "A message was not delivered.");
-            self.is_lost = true;
+        if self.under_way.len() >= WINDOW {
+            self.delivered(WINDOW / 2).await;
         }
         match self.client.publish(message).await {
             Ok(delivery) => self.under_way.push_back(delivery),
@@ -265,6 +270,20 @@ impl Feed {
                 tracing::warn!(topic = %self.topic, %error, "A message cannot be published.");
                 self.is_lost = true;
             }
+        }
+    }
+
+    /// Waits until the first `count` of those under way are delivered. The last of them is waited for
+    /// first: a broker mostly acknowledges in order.
+    async fn delivered(&mut self, count: usize) {
+        let mut waiting: VecDeque<Delivery> = self.under_way.drain(..count).collect();
+        let mut next = waiting.pop_back();
+        while let Some(delivery) = next {
+            if let Err(error) = delivery.outcome().await {
+                tracing::warn!(topic = %self.topic, %error, "A message was not delivered.");
+                self.is_lost = true;
+            }
+            next = waiting.pop_front();
         }
     }
 }
