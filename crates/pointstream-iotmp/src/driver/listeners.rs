@@ -31,7 +31,9 @@ pub(super) struct Listeners {
 
 /// Runs a server with what the application does for devices.
 #[derive(Clone)]
-struct Runner(Arc<dyn Fn(Server, Live) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>);
+struct Runner(Arc<dyn Fn(Server, Live) -> Running + Send + Sync>);
+
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,7 +58,7 @@ impl Servers {
     pub fn find(&self, id: &DeviceId) -> Option<Device> {
         let found: Vec<_> = self.devices().iter().filter_map(|devices| devices.find(id)).collect();
         let connected = found.iter().find(|device| device.is_connected());
-        connected.or(found.first()).cloned()
+        connected.or_else(|| found.first()).cloned()
     }
 }
 
