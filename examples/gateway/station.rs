@@ -69,7 +69,7 @@ pub(crate) async fn run(port: u16) -> Result<(), EndpointError> {
     }));
     let shown = Arc::clone(&weather);
     let rain = Arc::clone(&weather);
-    let moved = Arc::clone(&weather);
+    let (shown_awning, moved) = (Arc::clone(&weather), Arc::clone(&weather));
     let client = Client::new(
         Target::tcp("127.0.0.1", port)?,
         Credentials::new("plant", "station", "simulated"),
@@ -85,22 +85,32 @@ pub(crate) async fn run(port: u16) -> Result<(), EndpointError> {
         })
     })
     .output("rain", move || rain.lock().unwrap_or_else(PoisonError::into_inner).rain)
-    .both("awning", move |percent: f64| {
+    .output("awning", move || shown_awning.lock().unwrap_or_else(PoisonError::into_inner).awning)
+    .try_input("awning/target", move |percent: f64| {
         let mut weather = moved.lock().unwrap_or_else(PoisonError::into_inner);
         if percent > 0.0 && weather.rain {
             return Err(ResourceError::new(409, "not while it rains"));
         }
         weather.awning = percent.clamp(0.0, 100.0);
-        Ok(weather.awning)
+        Ok(())
     });
     let handle = client.handle();
     let living = async move {
         let mut ticks = tokio::time::interval(STEP);
+        let mut awning = 0.0;
         loop {
             ticks.tick().await;
-            let changed = weather.lock().unwrap_or_else(PoisonError::into_inner).step();
-            if changed && handle.raise("rain").await.is_err() {
-                return;
+            let (rain, moved) = {
+                let mut weather = weather.lock().unwrap_or_else(PoisonError::into_inner);
+                let rain = weather.step();
+                let before = std::mem::replace(&mut awning, weather.awning);
+                (rain, before.to_bits() != awning.to_bits())
+            };
+            for name in [("rain", rain), ("awning", moved)].iter().filter(|it| it.1).map(|it| it.0)
+            {
+                if handle.raise(name).await.is_err() {
+                    return;
+                }
             }
         }
     };
