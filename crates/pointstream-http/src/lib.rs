@@ -54,6 +54,7 @@ mod his;
 mod hosts;
 mod io;
 mod metrics;
+mod mount;
 mod openapi;
 mod options;
 mod query;
@@ -75,6 +76,7 @@ pub use functions::{
     AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed, TraceRow, TraceView,
 };
 pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
+pub use mount::{Mount, MountRequest, Mounted};
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;

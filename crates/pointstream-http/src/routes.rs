@@ -20,6 +20,7 @@ use pointstream_hub::Hub;
 
 use crate::error::ApiError;
 use crate::guard;
+use crate::mount;
 use crate::state::App;
 use crate::{Admin, Options};
 
@@ -65,6 +66,11 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/openapi.json", get(service::openapi));
     for file in app.options.files {
         router = router.route(file.path, get(move || ready(service::file(file))));
+    }
+    for mount in &app.options.mounts.0 {
+        let path = format!("{}{{*rest}}", mount.prefix());
+        let routes = any(mount::handle).with_state(Arc::clone(mount));
+        router = router.route(&path, routes);
     }
     router
         .fallback(source::by_url)

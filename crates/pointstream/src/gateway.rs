@@ -20,6 +20,8 @@ mod details;
 mod his_options;
 #[cfg(feature = "store")]
 mod history;
+#[cfg(feature = "iotmp")]
+mod iotmp;
 mod keeper;
 mod levels;
 mod notices;
@@ -42,6 +44,8 @@ mod watching;
 use plan::Plan;
 use shared::Follow;
 
+#[cfg(feature = "iotmp")]
+pub use iotmp::IotmpServices;
 pub use levels::LevelWritten;
 pub(crate) use shared::{Conn, Shared};
 #[cfg(feature = "store")]
@@ -73,6 +77,8 @@ pub struct Gateway {
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
+    #[cfg(feature = "iotmp")]
+    pub(crate) iotmp: Option<IotmpServices>,
     seed: Seed,
     last_shard: u32,
 }
@@ -219,6 +225,8 @@ impl Gateway {
             clock,
             #[cfg(feature = "store")]
             store: None,
+            #[cfg(feature = "iotmp")]
+            iotmp: None,
             seed,
             last_shard: 0,
         }
@@ -436,6 +444,10 @@ impl Gateway {
         {
             let mut state = self.shared.lock();
             (state.keeper, state.kept) = (keeper, kept);
+            #[cfg(feature = "iotmp")]
+            {
+                state.properties = Some(crate::StoredProperties::new(Arc::clone(&store)));
+            }
             if state.his.store.is_none() {
                 state.his.store = Some(Arc::new(pointstream_store::StoredHistory::new(store)));
             }

@@ -80,6 +80,10 @@ impl Gateway {
             };
             options.sources = self.config().sources.iter().map(url).collect();
         }
+        #[cfg(feature = "iotmp")]
+        if let Some(services) = &self.iotmp {
+            options.mount(services.mount());
+        }
         if let Some(path) = self.token_file(addr) {
             let token = token::read_or_make(&path);
             let token = token.map_err(|source| HttpError::Token { path, source })?;

@@ -42,6 +42,9 @@ pub(crate) struct State {
     notices: Notices,
     #[cfg(feature = "store")]
     pub(crate) his: super::history::Histories,
+    /// What IOTMP devices keep.
+    #[cfg(all(feature = "iotmp", feature = "store"))]
+    pub(super) properties: Option<crate::StoredProperties>,
     #[cfg(feature = "mqtt")]
     pub(super) edges: Vec<super::sparkplug::EdgeState>,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
@@ -80,7 +83,7 @@ impl Conn {
     }
 
     /// The ids of its points.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "http", all(feature = "iotmp", feature = "store")))]
     pub(crate) fn point_ids(&self) -> impl Iterator<Item = &Id> {
         self.keys.keys()
     }
