@@ -61,8 +61,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut registry = Registry::new();
     iotmp::register(&mut registry);
     modbus::register(&mut registry);
-    mqtt::register(&mut registry);
-    let mut gateway = Gateway::new(registry);
+    let sessions = mqtt::register(&mut registry);
+    let mut gateway = Gateway::new(registry).with_mqtt_sessions(sessions);
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);
     }

@@ -34,6 +34,7 @@ async fn topics_are_observed_by_the_session_of_a_connector() {
     let mut doors = sessions.observe(&id, "building/+/door", None).await.unwrap();
     let mut all = sessions.observe(&id, "building/#", Some(ONE)).await.unwrap();
     assert_eq!(broker.connected(), 1, "one session for all");
+    assert!(broker.has_filter("building/#") && broker.has_filter("building/+/door"));
     broker.publish("building/1/door", "open", ONE, false);
     let expected = ("building/1/door".to_owned(), "open".to_owned());
     assert_eq!(next(&mut doors).await, expected);

@@ -42,6 +42,8 @@ pub(crate) struct State {
     notices: Notices,
     #[cfg(feature = "store")]
     pub(crate) his: super::history::Histories,
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    pub(crate) observing: Option<super::Observing>,
     #[cfg(feature = "mqtt")]
     pub(super) edges: Vec<super::sparkplug::EdgeState>,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,
