@@ -44,7 +44,7 @@ pub struct Heard {
     #[serde(serialize_with = "millis")]
     pub ts: Timestamp,
     /// Where from.
-    pub topic: Arc<str>,
+    pub topic: Box<str>,
     /// What it says, where that is text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
@@ -66,7 +66,7 @@ impl ObserveView {
 
 impl Heard {
     /// A message with its payload as it is best shown.
-    pub fn new(ts: Timestamp, topic: Arc<str>, payload: &[u8], qos: u8, retain: bool) -> Self {
+    pub fn new(ts: Timestamp, topic: Box<str>, payload: &[u8], qos: u8, retain: bool) -> Self {
         let (payload, hex) = match str::from_utf8(payload) {
             Ok(text) => (Some(text.to_owned()), None),
             Err(_) => (None, Some(payload.iter().map(|byte| format!("{byte:02x}")).collect())),

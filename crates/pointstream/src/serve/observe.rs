@@ -125,7 +125,7 @@ impl Inbox {
             state.missed += u64::from(observation.has_missed());
             match item {
                 Some(Observed::Message(message)) => {
-                    let (topic, qos) = (Arc::clone(&message.topic), message.qos as u8);
+                    let (topic, qos) = ((*message.topic).into(), message.qos as u8);
                     let now = jiff::Timestamp::now();
                     state.push(Heard::new(now, topic, &message.payload, qos, message.retain));
                 }
