@@ -45,7 +45,7 @@ class Peer:
         self.child.wait(10)
 
     def connections(self):
-        return sum("connected" in line for line in self.said)
+        return sum(line.strip() == "connected" for line in self.said)
 
 
 def run(broker, program, version, restarts):
@@ -77,6 +77,10 @@ def run(broker, program, version, restarts):
                 lost = len(everything - set(counts))
                 ups = peers[peer].connections() if peer in peers else "-"
                 print(f"  {peer:14} lost {lost:5}  told more than once {twice:5}  connections {ups}", flush=True)
+            for peer, it in peers.items():
+                ends = collections.Counter(line.strip() for line in it.said if line.strip() != "connected")
+                for end, times in ends.most_common(4):
+                    print(f"     {peer}: {times} x {end}")
     finally:
         for peer in peers.values():
             peer.stop()

@@ -69,8 +69,8 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut registry = Registry::new();
     let services = IotmpServices::register(&mut registry);
     modbus::register(&mut registry);
-    mqtt::register(&mut registry);
-    let mut gateway = Gateway::new(registry).with_iotmp(services);
+    let sessions = mqtt::register(&mut registry);
+    let mut gateway = Gateway::new(registry).with_iotmp(services).with_mqtt_sessions(sessions);
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);
     }

@@ -1,5 +1,5 @@
 //! A subscriber with a session that lasts, by one of several clients: prints each message's payload on a
-//! line, and `connected` to stderr with each connection. See soak.py.
+//! line, and to stderr `connected` with each connection and why one was lost. See soak.py.
 //!
 //!     pointstream-mqtt-soak CLIENT VERSION PORT CLIENT_ID FILTER
 //!
@@ -100,7 +100,10 @@ macro_rules! drive {
                     told(&message.payload)?;
                 }
                 Ok(_) => {}
-                Err(_) => tokio::time::sleep(RETRY).await,
+                Err(error) => {
+                    writeln!(stderr(), "{error}")?;
+                    tokio::time::sleep(RETRY).await;
+                }
             }
         }
     };

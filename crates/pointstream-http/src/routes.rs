@@ -54,6 +54,7 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/connectors/{id}/points/restore", post(connectors::restore_points))
         .route("/v1/config/restore", post(connectors::restore))
         .route("/v1/connectors/{id}/trace", get(connectors::trace).post(connectors::set_trace))
+        .route("/v1/connectors/{id}/observe", get(connectors::observe))
         .route("/v1/connectors/{id}/{act}", post(connectors::act))
         .route("/v1/points/{id}/details", get(points::details))
         .route("/v1/points/{id}/his", get(history::read))

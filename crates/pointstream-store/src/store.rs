@@ -128,9 +128,6 @@ const CACHE_BYTES: usize = 64 << 20;
 const META: Table<u32> = Table::new("meta");
 const FORMAT_KEY: &str = "format";
 
-/// The rows that are sound, by key, and what is wrong with each of the others.
-pub type SoundRows<V> = (Vec<(String, V)>, Vec<StoreError>);
-
 impl Store {
     /// The format of the files that this version writes. Rows of format 1 had no check sum.
     pub const FORMAT: u32 = 2;

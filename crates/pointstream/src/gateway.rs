@@ -192,6 +192,18 @@ pub enum WriteError {
     NotKept(String),
 }
 
+/// The way to topics that are no points, and room for so many who observe them.
+#[cfg(all(feature = "http", feature = "mqtt"))]
+#[derive(Clone, Debug)]
+pub(crate) struct Observing {
+    pub(crate) sessions: pointstream_mqtt::Sessions,
+    pub(crate) places: Arc<tokio::sync::Semaphore>,
+}
+
+/// How many readers observe at a time.
+#[cfg(all(feature = "http", feature = "mqtt"))]
+const OBSERVERS_MAX: usize = 64;
+
 /// How long the store may take when the gateway ends.
 const STORE_FAREWELL: Duration = Duration::from_secs(5);
 
@@ -249,6 +261,16 @@ impl Gateway {
     #[cfg(feature = "store")]
     pub fn history(&self) -> Option<Arc<dyn pointstream_store::History>> {
         self.shared.lock().his.store.clone()
+    }
+
+    /// This gateway, whose connectors of kind `mqtt` can be observed over HTTP: with the sessions that
+    /// [`pointstream_mqtt::register`] gave. At most 64 readers observe at a time.
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    #[must_use]
+    pub fn with_mqtt_sessions(self, sessions: pointstream_mqtt::Sessions) -> Self {
+        let places = Arc::new(tokio::sync::Semaphore::new(OBSERVERS_MAX));
+        self.shared.lock().observing = Some(Observing { sessions, places });
+        self
     }
 
     /// What the gateway is.

@@ -45,6 +45,8 @@ pub(crate) struct State {
     /// What IOTMP devices keep.
     #[cfg(all(feature = "iotmp", feature = "store"))]
     pub(super) properties: Option<crate::StoredProperties>,
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    pub(crate) observing: Option<super::Observing>,
     #[cfg(feature = "mqtt")]
     pub(super) edges: Vec<super::sparkplug::EdgeState>,
     tunings: BTreeMap<Id, Arc<NamedTuning>>,

@@ -19,6 +19,8 @@ mod modbus;
 )]
 #[path = "../../../pointstream-mqtt/tests/it/broker.rs"]
 mod mqtt_broker;
+#[cfg(all(feature = "http", feature = "mqtt", feature = "store"))]
+mod observe;
 #[cfg(all(feature = "http", feature = "store"))]
 mod operator;
 #[cfg(all(feature = "http", feature = "store"))]
