@@ -119,6 +119,9 @@ pub enum StoreError {
     },
 }
 
+/// Rows with their keys, and what is wrong with each of the others.
+pub type SoundRows<V> = (Vec<(String, V)>, Vec<StoreError>);
+
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
 
@@ -282,7 +285,7 @@ impl Store {
     pub fn sound_rows<V: DeserializeOwned>(
         &self,
         table: &Table<V>,
-    ) -> Result<(Vec<(String, V)>, Vec<StoreError>), StoreError> {
+    ) -> Result<SoundRows<V>, StoreError> {
         self.guarded(|| {
             let read = self.database.begin_read().map_err(|error| self.failed(error))?;
             let rows = match read.open_table(table.definition()) {

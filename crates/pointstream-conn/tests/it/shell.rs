@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use pointstream_conn::{
     AnyDriver, Changes, Clock, ConnConfig, ConnState, ConnView, Driver, Features, Follower, Handle,
-    NamedTuning, OpError, PointDef, Readings, Shell, Write, WriteDone,
+    NamedTuning, OpError, PointDef, Readings, Shell, Trace, Write, WriteDone,
 };
 use pointstream_point::{
     Cur, Fault, HisItem, Kind, Level, PointKey, PointSpec, Status, Tags, Tuning, Value, WriteInfo,
@@ -356,4 +356,21 @@ async fn what_comes_unasked_waits_at_the_device_while_there_is_no_room_and_comma
     assert_eq!(bench.handle.write(key(1), info).await, Ok(WriteDone::Taken));
     bench.seen.full.store(false, Ordering::Relaxed);
     bench.until("the rest", |_| past().len() == 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_that_is_left_on_for_days_keeps_the_last_entries_only() {
+    let bench = bench(Features::NONE.with_poll(), |_| ()).await;
+    let tuning = Tuning::default().with_poll_time(Duration::from_secs(20));
+    let tuning = Arc::new(NamedTuning::new("slow".parse().unwrap(), tuning));
+    bench.handle.retune((0..3).map(|slot| (key(slot), Arc::clone(&tuning))).collect()).await;
+    bench.handle.trace().switch(true);
+    tokio::time::sleep(Duration::from_secs(3 * 86_400)).await;
+    let batch = bench.handle.trace().since(0);
+    assert_eq!(batch.entries.len(), Trace::ENTRIES_MAX);
+    assert_eq!(batch.missed + batch.entries.len() as u64, batch.next);
+    assert!(batch.next > 2 * 3 * 86_400 / 20, "{} entries in three days", batch.next);
+    let bytes: usize = batch.entries.iter().map(|entry| entry.text.len()).sum();
+    assert!(bytes <= Trace::ENTRIES_MAX * Trace::TEXT_LEN_MAX, "{bytes} bytes");
+    assert!(bench.handle.stats().scans > 3 * 86_400 / 20 - 10, "polls went on");
 }

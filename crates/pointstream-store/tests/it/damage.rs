@@ -153,12 +153,11 @@ fn a_file_cut_anywhere_opens_and_is_told() {
 fn a_file_is_checked_and_repaired_without_a_gateway() {
     let folder = Folder::new("repair");
     assert!(Store::check(&folder.file()).is_err(), "there is none");
-    let whole = whole(&folder);
+    let mut bytes = whole(&folder);
     let sound = Store::check(&folder.file()).unwrap();
     assert!(sound.is_sound(), "{sound:?}");
     let all = u64::try_from(POINTS * ITEMS).unwrap();
     assert_eq!((sound.rows, sound.points, sound.items), (ROWS as u64, POINTS as u64, all));
-    let mut bytes = whole.clone();
     let middle = bytes.len() / 2;
     bytes[middle..middle + 4_096].fill(0xff);
     std::fs::write(folder.file(), &bytes).unwrap();

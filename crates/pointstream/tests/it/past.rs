@@ -267,13 +267,13 @@ async fn a_gateway_starts_with_a_damaged_store_and_goes_on_with_what_is_sound() 
     drop(written);
     let sound = std::fs::read(&file).unwrap();
     // The first page from the middle on that is of any use.
-    let spoilt = (sound.len() / 8_192..).map(|page| {
+    let mut spoilt = (sound.len() / 8_192..).map(|page| {
         let mut bytes = sound.clone();
         bytes[page * 4_096..][..64].fill(0xa5);
         std::fs::write(&file, &bytes).unwrap();
         bytes
     });
-    let bytes = spoilt.skip_while(|_| Store::check(&file).unwrap().is_sound()).next().unwrap();
+    let bytes = spoilt.find(|_| !Store::check(&file).unwrap().is_sound()).unwrap();
     let tags = [("hisCollectInterval", text("1sec"))];
     for (at, damaged) in [bytes, Vec::new(), vec![0x5a; 20_000]].into_iter().enumerate() {
         std::fs::write(&file, &damaged).unwrap();
@@ -310,4 +310,93 @@ async fn a_store_that_may_not_be_written_is_refused_in_words() {
     let refused = bench.gateway.apply(collecting("a.temp", &folder, &[])).await.unwrap_err();
     assert!(refused.to_string().contains("gateway.redb: "), "{refused}");
     assert!(file.exists(), "it stays where it is");
+}
+
+/// A store that is full for a while.
+struct Full {
+    inner: StoredHistory,
+    full: std::sync::atomic::AtomicBool,
+    refused: std::sync::atomic::AtomicU64,
+}
+
+impl History for Full {
+    fn write(&self, batch: &[SeriesWrite]) -> Result<(), pointstream::store::StoreError> {
+        use std::sync::atomic::Ordering::SeqCst;
+        if self.full.load(SeqCst) {
+            self.refused.fetch_add(1, SeqCst);
+            let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(pointstream::store::StoreError::Io { path: "full".into(), source });
+        }
+        self.inner.write(batch)
+    }
+
+    fn read(
+        &self,
+        point: &str,
+        span: Span,
+        visit: &mut dyn FnMut(pointstream::point::HisItem) -> bool,
+    ) -> Result<(), pointstream::store::StoreError> {
+        self.inner.read(point, span, visit)
+    }
+
+    fn info(
+        &self,
+        point: &str,
+    ) -> Result<Option<pointstream::store::HisInfo>, pointstream::store::StoreError> {
+        self.inner.info(point)
+    }
+
+    fn last(
+        &self,
+        point: &str,
+    ) -> Result<Option<pointstream::point::HisItem>, pointstream::store::StoreError> {
+        self.inner.last(point)
+    }
+
+    fn points(&self) -> Result<Vec<String>, pointstream::store::StoreError> {
+        self.inner.points()
+    }
+
+    fn remove(&self, point: &str) -> Result<(), pointstream::store::StoreError> {
+        self.inner.remove(point)
+    }
+
+    fn trim(
+        &self,
+        before: Timestamp,
+        bytes_max: u64,
+    ) -> Result<pointstream::store::Trimmed, pointstream::store::StoreError> {
+        self.inner.trim(before, bytes_max)
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_keeps_items_for_later_and_live_values_go_on() {
+    let folder = Folder::new("fulldisk");
+    let (store, _) = Store::open(&folder.0.join("history.redb")).unwrap();
+    let history = Arc::new(Full {
+        inner: StoredHistory::new(Arc::new(store)),
+        full: true.into(),
+        refused: 0.into(),
+    });
+    let mut bench = Bench::new();
+    let gateway = core::mem::replace(&mut bench.gateway, Bench::new().gateway);
+    bench.gateway = gateway.with_history(Arc::<Full>::clone(&history));
+    bench.a.set("a.temp", number(1.0));
+    let tags = [("hisCollectInterval", text("1sec"))];
+    bench.gateway.apply(collecting("a.temp", &folder, &tags)).await.unwrap();
+    let count = |of: &std::sync::atomic::AtomicU64| of.load(std::sync::atomic::Ordering::SeqCst);
+    wait(|| count(&history.refused) > 0, "a write fails").await;
+    let past = ago(600);
+    bench.a.tell_past("a.temp", [(past, number(9.0))]);
+    bench.a.set("a.temp", number(2.0));
+    let live = || bench.gateway.admin().point("a.temp").unwrap().cur_val == Some(number(2.0));
+    wait(live, "live values go on").await;
+    let refused = bench.gateway.admin().sync_his("a.temp", None).await.unwrap_err().to_string();
+    assert!(refused.contains("no address of a history"), "{refused}");
+    assert_eq!(history.info("a.temp").unwrap(), None);
+    history.full.store(false, std::sync::atomic::Ordering::SeqCst);
+    let first = || history.info("a.temp").unwrap().is_some_and(|info| info.start.ts == past);
+    wait(first, "what waited is written").await;
+    bench.gateway.shutdown().await;
 }
