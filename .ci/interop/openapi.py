@@ -2,7 +2,7 @@
 
     python openapi.py PLANT LOGGER HUB
 
-PLANT is the address of the gateway example with a store and a configuration file, LOGGER of the logger
+PLANT is the address of the gateway example with a store, a configuration file and a point file of ahu, LOGGER of the logger
 example, HUB of a hub with the topics `demo` and `items`. Each operation that the document has is called at
 least once; its answer has a status, a type and a form that the document says. What the document has
 besides, or has not, fails.
@@ -173,9 +173,14 @@ def connectors(api):
     api.call(PLANT, "GET", observe, 501, id="ahu", query="?filter=%23")
     api.call(PLANT, "GET", observe, 400, id="ahu")
     api.called.add((observe, "get"))
-    added = {"points": [{"id": "ahu.added", "kind": "Number", "cur": "input:30001:s2"}]}
-    api.call(PLANT, "POST", "/v1/connectors/{id}/points", id="ahu", body=added)
-    api.call(PLANT, "POST", "/v1/connectors/{id}/points", 400, id="ahu", body={"points": [{"id": "a b", "kind": "Number"}]}, takes=False)
+    add = "/v1/connectors/{id}/points"
+    for connector, to in (("ahu", "pointFile"), ("meter", "config")):
+        point = {"id": f"{connector}.added", "kind": "Number", "cur": "input:30001:s2"}
+        _, added = api.call(PLANT, "POST", add, id=connector, body={"points": [point]})
+        assert added["to"] == to, added
+    api.call(PLANT, "POST", add, 400, id="ahu", body={"points": [{"id": "a b", "kind": "Number"}]}, takes=False)
+    api.call(PLANT, "POST", add, 400, id="meter", body={"points": [point], "to": "pointFile"})
+    api.call(PLANT, "POST", add + "/restore", id="ahu")
     api.call(PLANT, "POST", "/v1/config/restore")
 
 

@@ -10,7 +10,8 @@ run retry "$venv/bin/pip" install --quiet --disable-pip-version-check 'jsonschem
 examples
 
 mkdir -p "$CI_WORK"/api-{plant,logger,hub}
-"$EXAMPLES/gateway" --print-config | sed 's/^# store = /store = /' >"$CI_WORK/api-plant/plant.toml"
+"$EXAMPLES/gateway" --print-config | sed 's/^# store = /store = /; s/^# points = /points = /' >"$CI_WORK/api-plant/plant.toml"
+printf 'id,dis,kind,unit,cur\n' >"$CI_WORK/api-plant/ahu.csv"
 run .ci/gateway start "$CI_WORK/api-plant" "$EXAMPLES/gateway" --config "$CI_WORK/api-plant/plant.toml" --listen 127.0.0.1:0
 run .ci/gateway start "$CI_WORK/api-logger" "$EXAMPLES/logger" 127.0.0.1:0
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

@@ -57,6 +57,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_file_has_code_in_its_markup_or_anything_from_elsewhere() {
+        for file in CONSOLE {
+            let text = std::str::from_utf8(file.bytes).unwrap();
+            let own = text.replace("http://www.w3.org/2000/svg", "");
+            assert!(!own.contains("http://") && !own.contains("https://"), "{}", file.path);
+            if file.content_type != HTML {
+                continue;
+            }
+            for tag in text.split('<').skip(1) {
+                let tag = tag.split('>').next().unwrap_or_default();
+                let mut names = tag.split_whitespace().filter_map(|word| word.split_once('='));
+                let bad = |(name, _): (&str, &str)| name.starts_with("on") || name == "style";
+                assert!(!names.any(bad), "{}: <{tag}>", file.path);
+                assert!(!tag.starts_with("script") || tag.contains("src="), "{}", file.path);
+            }
+        }
+    }
+
+    #[test]
     fn every_file_of_the_console_is_served() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console");
         let name = |file: std::io::Result<std::fs::DirEntry>| {

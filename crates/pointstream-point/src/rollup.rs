@@ -20,6 +20,8 @@ pub struct Bucket {
     pub sum: f64,
     /// How many items there are, NA left out.
     pub count: u64,
+    /// How many of them are numbers, or true or false; NaN is none.
+    pub numbers: u64,
     /// The first value, NA left out.
     pub first: Value,
     /// The last value, NA left out.
@@ -29,7 +31,7 @@ pub struct Bucket {
 impl Bucket {
     /// The mean of the numbers; none where there are none.
     pub fn mean(&self) -> Option<f64> {
-        self.min.is_finite().then(|| self.sum / self.count as f64)
+        self.min.is_finite().then(|| self.sum / self.numbers as f64)
     }
 
     const fn new(start: Timestamp) -> Self {
@@ -39,6 +41,7 @@ impl Bucket {
             max: f64::NEG_INFINITY,
             sum: 0.0,
             count: 0,
+            numbers: 0,
             first: Value::Null,
             last: Value::Null,
         }
@@ -69,6 +72,7 @@ impl Bucket {
         }
         if !number.is_nan() {
             self.sum += number;
+            self.numbers += 1;
         }
     }
 }
@@ -216,6 +220,18 @@ mod tests {
         assert_eq!((first.min, first.max, first.mean(), first.count), (1.0, 3.0, Some(2.0), 2));
         assert_eq!((&first.first, &first.last), (&number(3.0), &number(1.0)));
         assert_eq!(buckets[1].start, ts("2026-01-01T00:30:00Z"));
+    }
+
+    #[test]
+    fn what_is_no_number_does_not_weigh_in_the_mean() {
+        let items = [
+            ("2026-01-01T00:05:00Z", Value::number(1.0)),
+            ("2026-01-01T00:06:00Z", Value::number(f64::NAN)),
+            ("2026-01-01T00:07:00Z", Value::str("auto")),
+            ("2026-01-01T00:08:00Z", Value::number(3.0)),
+        ];
+        let bucket = &roll(Interval::Days(1), TimeZone::UTC, &items)[0];
+        assert_eq!((bucket.mean(), bucket.count, bucket.numbers), (Some(2.0), 4, 2));
     }
 
     #[test]
