@@ -140,6 +140,16 @@ refused "point ahu.outdoorTemp: unknown table" --check --config "$bad"
 refused absent.toml --config "$CI_WORK/absent.toml"
 refused --frobnicate --frobnicate
 
+# The file of a store without a gateway: none, one that is no store, and what is made of that.
+store=$CI_WORK/plant.redb
+rm -f "$store"*
+refused plant.redb --check-store "$store"
+printf 'no store at all' >"$store"
+refused damaged --check-store "$store"
+run timeout --foreground 10 "$gateway" --repair-store "$store" | tee "$out"
+grep -qF "$store.damaged-1 now" "$out" || fail "it does not say where the damaged file is"
+run timeout --foreground 10 "$gateway" --check-store "$store"
+
 # The main job, as the README starts it. Where its port is taken, it takes another.
 args=()
 if (exec 3<>/dev/tcp/127.0.0.1/8080) 2>/dev/null; then

@@ -262,6 +262,19 @@ mod tests {
     }
 
     #[test]
+    fn an_item_is_an_instant_whatever_the_zone_that_names_it() {
+        let berlin = ts("2026-03-29T03:30:00+02:00[Europe/Berlin]");
+        let item = |ts, number| (ts, Some(Value::number(number)));
+        let items = [item(ts("2026-03-29T01:30:00Z"), 1.0), item(berlin, 2.0)];
+        let accepted = rules().accept(items, None).unwrap();
+        assert_eq!(accepted, [item(berlin, 2.0)], "one instant, of which the last counts");
+        // The hour that comes twice when clocks are set back is two.
+        let twice = ["02:30:00+02:00", "02:30:00+01:00"];
+        let twice = twice.map(|time| item(ts(&alloc::format!("2026-10-25T{time}")), 1.0));
+        assert_eq!(rules().accept(twice, None).unwrap().len(), 2);
+    }
+
+    #[test]
     fn one_bad_item_refuses_the_batch() {
         let at = ts("2026-01-01T00:00:00Z");
         let items = [(at, Some(Value::number(1.0))), (at, Some(Value::Null))];
