@@ -49,13 +49,13 @@ mod error;
 mod follow;
 mod functions;
 mod guard;
-mod gzip;
 mod his;
 mod hosts;
 mod io;
 mod metrics;
 mod openapi;
 mod options;
+mod packing;
 mod query;
 mod routes;
 mod server;
@@ -63,6 +63,7 @@ mod sse;
 mod state;
 mod syncs;
 mod time;
+mod turnstile;
 mod wants;
 
 pub use admin::{

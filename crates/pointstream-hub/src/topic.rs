@@ -8,7 +8,6 @@ use self::content::{Content, Delta};
 use self::feed::{Feed, Next};
 use self::view::{View, Writing, Written};
 use crate::idempotency::{Idempotency, digest};
-use crate::json::Style;
 use crate::rate::{Allowance, Rate};
 use crate::{
     Edit, Epoch, Error, Event, EventKind, Fault, Limits, Mode, Payload, Publication, Published,
@@ -395,7 +394,7 @@ impl Topic {
 }
 
 fn snapshot(view: &mut View, content: &Content, options: &TopicOptions) -> Event {
-    let style = Style { ascii: options.ascii_json };
+    let style = options.style();
     if let Some(event) = view.feed.made() {
         return event;
     }

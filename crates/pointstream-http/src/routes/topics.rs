@@ -134,7 +134,7 @@ pub(super) fn answer(
     let feed = match subscription {
         Ok(subscription) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
-            stream.follow(subscription, connection, wants::gzip(uri, headers))
+            stream.follow(subscription, connection, wants::coding(uri, headers))
         }
         Err(fault) => stream.refuse(&fault),
     };
