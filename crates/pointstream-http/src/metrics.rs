@@ -133,7 +133,7 @@ fn write_topics(topics: &[TopicInfo], out: &mut String) {
 
 type Metric = (&'static str, &'static str, &'static str, fn(&TopicInfo) -> u64);
 
-const TOPIC_METRICS: [Metric; 17] = [
+const TOPIC_METRICS: [Metric; 21] = [
     ("subscribers", "gauge", "Subscribers of a topic.", |topic| topic.subscribers as u64),
     ("document_size_bytes", "gauge", "Length of a topic's document.", |topic| {
         topic.document_bytes as u64
@@ -176,6 +176,16 @@ const TOPIC_METRICS: [Metric; 17] = [
     }),
     ("resumes_missed_total", "counter", "Resumed with a whole document.", |topic| {
         topic.stats.resumes_missed
+    }),
+    ("fetches_total", "counter", "Times a topic's source was asked.", |topic| topic.stats.fetches),
+    ("fetches_unchanged_total", "counter", "Answers that nothing has changed.", |topic| {
+        topic.stats.fetches_unchanged
+    }),
+    ("fetches_failed_total", "counter", "Answers that were none or of no use.", |topic| {
+        topic.stats.fetches_failed
+    }),
+    ("fetch_microseconds_total", "counter", "What answers of sources took together.", |topic| {
+        topic.stats.fetch_micros
     }),
 ];
 

@@ -108,7 +108,7 @@ pub use packed::Packed;
 pub use publication::{Payload, Publication};
 pub use rate::Allowance;
 pub use revision::{Epoch, Revision, RevisionError};
-pub use stats::Stats;
+pub use stats::{Fetched, Stats};
 pub use subscribe::Subscribe;
 pub use subscription::Subscription;
 pub use topic::{Cursor, Topic};

@@ -10,8 +10,8 @@ use self::view::{View, Writing, Written};
 use crate::idempotency::{Idempotency, digest};
 use crate::rate::{Allowance, Rate};
 use crate::{
-    Edit, Epoch, Error, Event, EventKind, Fault, Limits, Mode, Payload, Publication, Published,
-    Revision, Stats, Subscribe, TopicKind, TopicOptions, ViewSpec,
+    Edit, Epoch, Error, Event, EventKind, Fault, Fetched, Limits, Mode, Payload, Publication,
+    Published, Revision, Stats, Subscribe, TopicKind, TopicOptions, ViewSpec,
 };
 
 mod content;
@@ -265,6 +265,11 @@ impl Topic {
     /// How many views there are besides the whole topic.
     pub fn views(&self) -> usize {
         self.views.iter().skip(1).flatten().count()
+    }
+
+    /// Counts that its source was asked.
+    pub fn on_fetch(&mut self, fetched: Fetched, took: Duration) {
+        self.stats.on_fetch(fetched, took);
     }
 
     /// What happened so far.
