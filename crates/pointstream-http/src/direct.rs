@@ -67,9 +67,9 @@ pub(crate) fn open(app: &Arc<App>, bytes: &[u8], connection: &Arc<Connection>) -
         let head = render("101 Switching Protocols", &headers);
         return Some(Opened::Ws(Ws::new(head, stream, subscription, rest)));
     }
-    let gzip = wants::gzip(&head.uri, &head.headers);
+    let coding = wants::coding(&head.uri, &head.headers);
     let stream = stream.padded(wants::pad(&head.uri, &head.headers));
-    let feed = stream.follow(subscription.ok()?, Some(Arc::clone(connection)), gzip);
+    let feed = stream.follow(subscription.ok()?, Some(Arc::clone(connection)), coding);
     let mut headers = feed.headers();
     guard::seal(app, StatusCode::OK, &head.headers, &mut headers);
     headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

@@ -50,7 +50,6 @@ mod error;
 mod follow;
 mod functions;
 mod guard;
-mod gzip;
 mod his;
 mod hosts;
 mod io;
@@ -59,6 +58,7 @@ mod mount;
 mod observe;
 mod openapi;
 mod options;
+mod packing;
 mod query;
 mod routes;
 mod server;
@@ -66,6 +66,7 @@ mod sse;
 mod state;
 mod syncs;
 mod time;
+mod turnstile;
 mod wants;
 
 pub use admin::{

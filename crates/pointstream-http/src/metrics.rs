@@ -1,5 +1,7 @@
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::StatusCode;
 use pointstream_hub::{Hub, TopicInfo};
@@ -13,7 +15,57 @@ pub(crate) struct Counters {
     pub(crate) closed: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) stalled: AtomicU64,
+    pub(crate) delays: Arc<Delays>,
 }
+
+/// How long events took from their publication to their being written, counted by bounds.
+#[derive(Debug, Default)]
+pub(crate) struct Delays {
+    counts: [AtomicU64; DELAYS.len() + 1],
+    micros: AtomicU64,
+}
+
+impl Delays {
+    /// Notes that an event took so long to each of `count` subscribers.
+    pub(crate) fn note(&self, delay: Duration, count: u64) {
+        let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
+        let at = DELAYS.iter().position(|(bound, _)| micros <= *bound).unwrap_or(DELAYS.len());
+        if let Some(counter) = self.counts.get(at) {
+            counter.fetch_add(count, Ordering::Relaxed);
+        }
+        self.micros.fetch_add(micros.saturating_mul(count), Ordering::Relaxed);
+    }
+
+    fn write(&self, out: &mut String) {
+        let name = "pointstream_hub_delivery_seconds";
+        let help = "From a publication to its having been written to those who had all before it.";
+        head(out, name, "histogram", help);
+        let mut within = 0;
+        let bounds = DELAYS.iter().map(|(_, text)| *text).chain(["+Inf"]);
+        for (bound, counter) in bounds.zip(&self.counts) {
+            within += counter.load(Ordering::Relaxed);
+            line(out, format_args!("{name}_bucket{{le=\"{bound}\"}} {within}"));
+        }
+        let micros = self.micros.load(Ordering::Relaxed);
+        line(out, format_args!("{name}_sum {}.{:06}", micros / 1_000_000, micros % 1_000_000));
+        line(out, format_args!("{name}_count {within}"));
+    }
+}
+
+/// Bounds in microseconds, and as seconds.
+const DELAYS: [(u64, &str); 11] = [
+    (100, "0.0001"),
+    (250, "0.00025"),
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (100_000, "0.1"),
+    (500_000, "0.5"),
+    (2_000_000, "2"),
+];
 
 impl Counters {
     pub(crate) fn on_response(&self, status: StatusCode) {
@@ -31,6 +83,7 @@ pub(crate) fn increment(counter: &AtomicU64) {
 /// Appends the metrics of the hub and of the HTTP face in the text format of Prometheus.
 pub(crate) fn write(hub: &Hub, counters: &Counters, out: &mut String) {
     write_topics(&hub.topics(), out);
+    counters.delays.write(out);
     let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let opened = load(&counters.opened);
     let single: [(&str, &str, &str, u64); 4] = [
@@ -80,7 +133,7 @@ fn write_topics(topics: &[TopicInfo], out: &mut String) {
 
 type Metric = (&'static str, &'static str, &'static str, fn(&TopicInfo) -> u64);
 
-const TOPIC_METRICS: [Metric; 17] = [
+const TOPIC_METRICS: [Metric; 21] = [
     ("subscribers", "gauge", "Subscribers of a topic.", |topic| topic.subscribers as u64),
     ("document_size_bytes", "gauge", "Length of a topic's document.", |topic| {
         topic.document_bytes as u64
@@ -124,6 +177,16 @@ const TOPIC_METRICS: [Metric; 17] = [
     ("resumes_missed_total", "counter", "Resumed with a whole document.", |topic| {
         topic.stats.resumes_missed
     }),
+    ("fetches_total", "counter", "Times a topic's source was asked.", |topic| topic.stats.fetches),
+    ("fetches_unchanged_total", "counter", "Answers that nothing has changed.", |topic| {
+        topic.stats.fetches_unchanged
+    }),
+    ("fetches_failed_total", "counter", "Answers that were none or of no use.", |topic| {
+        topic.stats.fetches_failed
+    }),
+    ("fetch_microseconds_total", "counter", "What answers of sources took together.", |topic| {
+        topic.stats.fetch_micros
+    }),
 ];
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {
@@ -133,4 +196,30 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) {
 fn line(out: &mut String, text: impl Display) {
     // Writing to a string cannot fail.
     let _ = writeln!(out, "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_are_counted_by_their_bounds() {
+        let delays = Delays::default();
+        for (micros, count) in [(0, 1), (100, 2), (101, 3), (2_000_000, 4), (2_000_001, 5)] {
+            delays.note(Duration::from_micros(micros), count);
+        }
+        let mut text = String::new();
+        delays.write(&mut text);
+        for expected in [
+            "_bucket{le=\"0.0001\"} 3\n",
+            "_bucket{le=\"0.00025\"} 6\n",
+            "_bucket{le=\"0.5\"} 6\n",
+            "_bucket{le=\"2\"} 10\n",
+            "_bucket{le=\"+Inf\"} 15\n",
+            "_count 15\n",
+            "_sum 18.000508\n",
+        ] {
+            assert!(text.contains(expected), "{expected}{text}");
+        }
+    }
 }

@@ -75,6 +75,9 @@ impl Options {
 pub struct Limits {
     /// Connections at a time; another one is answered 503 and closed.
     pub connections_max: usize,
+    /// Connections that are accepted in a second, evenly; others wait in the system's queue. Zero for
+    /// any number.
+    pub accepts_per_second_max: u32,
     /// Requests at a time on one connection of HTTP/2; another one waits.
     pub streams_max: u32,
     /// The bytes of a request's head; a longer one is answered 431.
@@ -104,12 +107,13 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 20,000 connections, 128 requests on one of HTTP/2, heads of 16 KiB, targets of 8 KiB, bodies of
+    /// 20,000 connections, of which 5,000 come in a second, 128 requests on one of HTTP/2, heads of 16 KiB, targets of 8 KiB, bodies of
     /// 1 MiB that unpack to a hundred times their length, draining of 16 MiB, pages of 10,000 points; 10 s for a head and a body, 30 s for a stall, 1 s to drain, 1.5 s to
     /// end.
     fn default() -> Self {
         Self {
             connections_max: 20_000,
+            accepts_per_second_max: 5_000,
             streams_max: 128,
             head_bytes_max: 16 << 10,
             target_bytes_max: 8 << 10,

@@ -22,6 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use crate::direct::{self, Opened, Outcome, Writer};
@@ -30,6 +31,7 @@ use crate::metrics::increment;
 use crate::routes;
 use crate::state::{App, Connection};
 use crate::time::keep_time;
+use crate::turnstile::Turnstile;
 use crate::{Admin, BindError, BoxFuture, Limits, Options};
 
 /// The routes on a socket that listens: HTTP/1.1, and HTTP/2 with prior knowledge.
@@ -85,15 +87,24 @@ impl Server {
         let mut shutdown = pin!(shutdown);
         let mut time = pin!(keep_time(app.hub.clone()));
         let mut accepting = true;
+        let mut turnstile = Turnstile::new(limits.accepts_per_second_max, Instant::now());
         info!(addr = %local, "HTTP is listening.");
         loop {
+            let opens = turnstile.opens(Instant::now());
+            let accept = async {
+                if let Some(opens) = opens {
+                    tokio::time::sleep_until(opens).await;
+                }
+                listener.accept().await
+            };
             tokio::select! {
                 () = &mut shutdown => break,
                 () = &mut time => {}
                 Some(done) = tasks.join_next(), if !tasks.is_empty() => on_done(done),
-                accepted = listener.accept() => match accepted {
+                accepted = accept => match accepted {
                     Ok((stream, peer)) => {
                         accepting = true;
+                        turnstile.pass(Instant::now());
                         if tasks.len() < limits.connections_max {
                             let router = TowerToHyperService::new(router.clone());
                             let connection =

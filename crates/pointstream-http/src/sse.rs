@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::body;
 use crate::clock;
-use crate::gzip::Gzip;
+use crate::packing::{Coding, Packing};
 use crate::state::{App, Connection};
 
 mod group;
@@ -66,11 +66,11 @@ impl Stream {
         mut self,
         subscription: Subscription,
         connection: Option<Arc<Connection>>,
-        gzip: bool,
+        coding: Option<Coding>,
     ) -> Feed {
         let opening = opening(self.retry(), self.pad);
         let mut feed = self.feed(opening, Some(subscription), connection);
-        feed.gzip = gzip.then(Gzip::new);
+        feed.packing = coding.map(Packing::new);
         feed
     }
 
@@ -126,7 +126,7 @@ impl Stream {
         let heartbeat = self.heartbeat();
         let opening = Some(opening.into());
         let session = self.session;
-        Feed { opening, subscription, heartbeat, connection, session, gzip: None }
+        Feed { opening, subscription, heartbeat, connection, session, packing: None }
     }
 }
 
@@ -155,7 +155,7 @@ pub(crate) struct Feed {
     heartbeat: Heartbeat,
     connection: Option<Arc<Connection>>,
     session: Session,
-    gzip: Option<Gzip>,
+    packing: Option<Packing>,
 }
 
 /// What a feed gives at a time.
@@ -169,7 +169,7 @@ enum Piece {
 impl Feed {
     /// What it follows, and for whom, if others can be sent the same bytes from here on.
     pub(crate) const fn shareable(&self) -> Option<(&Subscription, Session)> {
-        match (&self.opening, &self.gzip, &self.subscription) {
+        match (&self.opening, &self.packing, &self.subscription) {
             (None, None, Some(subscription)) => Some((subscription, self.session)),
             _ => None,
         }
@@ -206,13 +206,13 @@ impl Feed {
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         let piece = ready!(self.poll_plain(cx));
         self.heartbeat.on_write();
-        Poll::Ready(match (piece, &mut self.gzip) {
+        Poll::Ready(match (piece, &mut self.packing) {
             (Some(Piece::Event(event)), None) => Some(event.sse().clone()),
-            (Some(Piece::Event(event)), Some(gzip)) => Some(gzip.shared(event.packed())),
+            (Some(Piece::Event(event)), Some(packing)) => Some(packing.shared(event.packed())),
             (Some(Piece::Own(text)), None) => Some(text),
-            (Some(Piece::Own(text)), Some(gzip)) => Some(gzip.own(&text)),
+            (Some(Piece::Own(text)), Some(packing)) => Some(packing.own(&text)),
             (None, None) => None,
-            (None, Some(gzip)) => gzip.end(),
+            (None, Some(packing)) => packing.end(),
         })
     }
 
@@ -248,8 +248,9 @@ impl Feed {
     /// The headers of the stream, besides what every answer carries.
     pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = headers_of(self.session);
-        if self.gzip.is_some() {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        if let Some(packing) = &self.packing {
+            let coding = HeaderValue::from_static(packing.coding().as_str());
+            headers.insert(header::CONTENT_ENCODING, coding);
         }
         headers
     }

@@ -35,14 +35,15 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(hub: Hub, admin: Arc<dyn Admin>, options: Options) -> Self {
+        let counters = Counters::default();
         Self {
             hub,
             admin,
             hosts: Hosts::new(&options.allowed_hosts),
             origins: Origins::new(&options.allowed_origins),
-            counters: Counters::default(),
+            choruses: Arc::new(Choruses::new(Arc::clone(&counters.delays))),
+            counters,
             groups: Groups::default(),
-            choruses: Arc::default(),
             syncs: Syncs::default(),
             started: Instant::now(),
             ending: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use http::{HeaderMap, Uri, header};
 use pointstream_hub::{ErrorCode, Fault, Revision, Subscribe, ViewError, ViewSpec};
 
 use crate::accept;
+use crate::packing::Coding;
 use crate::query::{self, Query};
 
 /// What a request for a topic wants.
@@ -27,16 +28,20 @@ pub(crate) fn subscribe(uri: &Uri, headers: &HeaderMap) -> Result<Subscribe, Fau
     Ok(wanted)
 }
 
-/// Whether a client wants its stream packed, and can unpack it: both have to be said, since many clients
-/// of event streams announce what they do not do well.
-pub(crate) fn gzip(uri: &Uri, headers: &HeaderMap) -> bool {
+/// How a client wants its stream packed, if it wants that and can unpack it: both have to be said, since
+/// many clients of event streams announce what they do not do well. What takes both gets gzip.
+pub(crate) fn coding(uri: &Uri, headers: &HeaderMap) -> Option<Coding> {
     let query = Query::of(uri);
-    let wanted = query.get("X-Sd-Compress").or_else(|| header(headers, "x-sd-compress"));
-    wanted.is_some_and(|wanted| wanted.eq_ignore_ascii_case("true")) && takes_gzip(headers)
+    let wanted = query.get("X-Sd-Compress").or_else(|| header(headers, "x-sd-compress"))?;
+    if !wanted.eq_ignore_ascii_case("true") {
+        return None;
+    }
+    let gzip = || admits(headers, &["gzip", "x-gzip"]).then_some(Coding::Gzip);
+    gzip().or_else(|| admits(headers, &["deflate"]).then_some(Coding::Deflate))
 }
 
-/// Whether `Accept-Encoding` admits gzip (RFC 9110, section 12.5.3).
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether `Accept-Encoding` admits a coding, under one of its names (RFC 9110, section 12.5.3).
+fn admits(headers: &HeaderMap, names: &[&str]) -> bool {
     let lists = headers.get_all(header::ACCEPT_ENCODING).iter();
     let codings = lists.filter_map(|list| list.to_str().ok()).flat_map(|list| list.split(','));
     let (mut named, mut any) = (None, None);
@@ -44,7 +49,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
         let mut parts = coding.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let admitted = !parts.any(accept::is_refusal);
-        if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+        if names.iter().any(|other| name.eq_ignore_ascii_case(other)) {
             named = Some(admitted);
         } else if name == "*" {
             any = Some(admitted);
@@ -158,19 +163,23 @@ mod tests {
 
     #[test]
     fn packing_is_wanted_and_possible_or_not_done() {
+        let (gzip, deflate) = (Some(Coding::Gzip), Some(Coding::Deflate));
         for (query, compress, encoding, expected) in [
-            ("", "true", "gzip", true),
-            ("", "true", "deflate, GZIP;q=0.5", true),
-            ("", "TRUE", "x-gzip", true),
-            ("", "true", "*", true),
-            ("?X-Sd-Compress=true", "", "gzip, br", true),
-            ("?X-Sd-Compress=false", "true", "gzip", false),
-            ("", "true", "", false),
-            ("", "true", "gzip;q=0, *", false),
-            ("", "true", "*;q=0", false),
-            ("", "true", "deflate", false),
-            ("", "1", "gzip", false),
-            ("", "", "gzip", false),
+            ("", "true", "gzip", gzip),
+            ("", "true", "deflate, GZIP;q=0.5", gzip),
+            ("", "TRUE", "x-gzip", gzip),
+            ("", "true", "*", gzip),
+            ("", "true", "deflate", deflate),
+            ("", "true", "Deflate, br", deflate),
+            ("", "true", "gzip;q=0, *", deflate),
+            ("?X-Sd-Compress=true", "", "gzip, br", gzip),
+            ("?X-Sd-Compress=false", "true", "gzip", None),
+            ("", "true", "", None),
+            ("", "true", "br", None),
+            ("", "true", "*;q=0", None),
+            ("", "true", "deflate;q=0, gzip;q=0", None),
+            ("", "1", "gzip", None),
+            ("", "", "gzip", None),
         ] {
             let mut headers = HeaderMap::new();
             headers.insert("x-sd-compress", compress.parse().unwrap());
@@ -179,7 +188,7 @@ mod tests {
                 headers.remove("x-sd-compress");
             }
             let uri = format!("/v1/topics/plant{query}").parse().unwrap();
-            assert_eq!(gzip(&uri, &headers), expected, "{query} {compress} {encoding}");
+            assert_eq!(coding(&uri, &headers), expected, "{query} {compress} {encoding}");
         }
     }
 

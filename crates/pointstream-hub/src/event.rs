@@ -2,6 +2,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pointstream_time::Instant;
 
 use crate::json::{self, Style};
 use crate::{Fault, Revision};
@@ -15,6 +16,7 @@ pub struct Event {
     kind: EventKind,
     frame: Bytes,
     body_at: u32,
+    published: Instant,
     fault: Option<Arc<Fault>>,
     /// Made when first asked for, and shared by all clones.
     #[cfg(feature = "gzip")]
@@ -46,13 +48,22 @@ impl EventKind {
             Self::Monitor => "monitor",
         }
     }
+
+    /// The name by the original's successor.
+    const fn axway(self) -> &'static str {
+        match self {
+            Self::Data => "snapshot",
+            other => other.as_str(),
+        }
+    }
 }
 
 impl Event {
     pub(crate) fn new(revision: Revision, kind: EventKind, json: &str, style: Style) -> Self {
         let mut frame = Vec::with_capacity(json.len() + FRAMING_LEN);
         // Writing to a vector cannot fail.
-        let _ = write!(frame, "id: {revision}\nevent: {}\ndata: ", kind.as_str());
+        let name = if style.axway { kind.axway() } else { kind.as_str() };
+        let _ = write!(frame, "id: {revision}\nevent: {name}\ndata: ");
         let body_at = frame.len();
         json::write_compact(json, style, &mut frame);
         frame.extend_from_slice(b"\n\n");
@@ -89,10 +100,22 @@ impl Event {
             kind,
             frame,
             body_at,
+            published: Instant::ORIGIN,
             fault: None,
             #[cfg(feature = "gzip")]
             packed: Arc::default(),
         }
+    }
+
+    /// The same, published at this time.
+    pub(crate) const fn at(mut self, published: Instant) -> Self {
+        self.published = published;
+        self
+    }
+
+    /// When what it tells was published, by the hub's clock.
+    pub const fn published(&self) -> Instant {
+        self.published
     }
 
     /// The revision that holds after this event.
@@ -144,10 +167,28 @@ mod tests {
     #[test]
     fn an_event_is_three_lines_in_the_documented_order() {
         let revision = Revision { epoch: Epoch::new(1), seq: u64::MAX };
-        let event = Event::new(revision, EventKind::Patch, "[ \"é\\n\" ]", Style { ascii: true });
+        let event = Event::new(
+            revision,
+            EventKind::Patch,
+            "[ \"é\\n\" ]",
+            Style { ascii: true, axway: false },
+        );
         let text = "id: 00000000-0000-0000-0000-000000000001#18446744073709551615\n\
                     event: patch\ndata: [\"\\u00e9\\n\"]\n\n";
         assert_eq!(event.sse(), text.as_bytes());
         assert_eq!(&event.body()[..], br#"["\u00e9\n"]"#);
+    }
+
+    #[test]
+    fn a_document_may_bear_the_successors_name() {
+        let revision = Revision { epoch: Epoch::new(1), seq: 1 };
+        let style = Style { ascii: true, axway: true };
+        let name = |kind| {
+            let event = Event::new(revision, kind, "[]", style);
+            let text = String::from_utf8(event.sse().to_vec()).unwrap();
+            text.lines().nth(1).unwrap().to_owned()
+        };
+        assert_eq!(name(EventKind::Data), "event: snapshot");
+        assert_eq!(name(EventKind::Patch), "event: patch");
     }
 }

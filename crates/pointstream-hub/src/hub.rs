@@ -3,6 +3,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use pointstream_time::{Instant, Seed};
@@ -11,8 +12,8 @@ use crate::demand::Demand;
 use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::{
-    Allowance, Edit, Epoch, Error, EventKind, Fault, Limits, Mode, Payload, Publication, Revision,
-    Stats, Subscribe, Subscription, Topic, TopicId, TopicKind, TopicOptions,
+    Allowance, Edit, Epoch, Error, EventKind, Fault, Fetched, Limits, Mode, Payload, Publication,
+    Revision, Stats, Subscribe, Subscription, Topic, TopicId, TopicKind, TopicOptions,
 };
 
 mod time;
@@ -232,6 +233,16 @@ impl Hub {
             topic.set_fault(fault);
             Ok(())
         })
+    }
+
+    /// Counts that a topic's source was asked, and what came of it.
+    ///
+    /// # Errors
+    ///
+    /// No such topic.
+    pub fn on_fetch(&self, id: &str, fetched: Fetched, took: Duration) -> Result<(), Error> {
+        self.find(id)?.lock_live()?.topic.on_fetch(fetched, took);
+        Ok(())
     }
 
     /// Edits the rows of a topic of rows; all edits of one call reach the subscribers as one event.

@@ -123,7 +123,7 @@ impl Items {
             _ => published,
         };
         let mut out = Vec::with_capacity(value.len());
-        write_compact(value, Style { ascii: false }, &mut out);
+        write_compact(value, Style { ascii: false, axway: false }, &mut out);
         // Compacting text gives text.
         Ok(String::from_utf8(out).unwrap_or_default())
     }

@@ -7,6 +7,8 @@ pub(crate) struct Style {
     /// Characters beyond ASCII as `\uXXXX`. Lossless, and spares clients that decode UTF-8 segment
     /// by segment.
     pub(crate) ascii: bool,
+    /// Events with the names of the original's successor.
+    pub(crate) axway: bool,
 }
 
 /// Appends `json`, which must be valid JSON, without the space between its tokens.
@@ -58,7 +60,7 @@ pub(crate) mod tests {
 
     fn compact(json: &str, ascii: bool) -> String {
         let mut out = Vec::new();
-        write_compact(json, Style { ascii }, &mut out);
+        write_compact(json, Style { ascii, axway: false }, &mut out);
         String::from_utf8(out).unwrap()
     }
 

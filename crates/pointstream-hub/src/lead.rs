@@ -2,6 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use pointstream_time::Instant;
+
 use crate::hub::Shared;
 use crate::{Cursor, Ended, Event, Hub};
 
@@ -69,6 +71,11 @@ impl Lead {
                 Poll::Pending
             }
         }
+    }
+
+    /// The present time, by the clock that events are [`published`](Event::published) by.
+    pub fn now(&self) -> Instant {
+        self.hub.now()
     }
 
     /// Where it stands.

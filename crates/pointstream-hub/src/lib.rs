@@ -56,6 +56,8 @@
 //! [`Hub::poll_timeout`] says so, and looks again when [`Hub::timeout_moved`] returns. Documents and
 //! items that end, and views with a rate, stand on that.
 
+#[cfg(feature = "gzip")]
+mod adler;
 mod batch;
 mod canonical;
 mod demand;
@@ -88,6 +90,8 @@ mod topic;
 mod topic_id;
 mod view_spec;
 
+#[cfg(feature = "gzip")]
+pub use adler::Adler;
 pub use batch::{BatchEntry, split_batch};
 pub use edit::Edit;
 pub use error::{Ended, Error};
@@ -98,13 +102,13 @@ pub use hub::{Hub, Published, Snapshot, TopicInfo};
 pub use item_path::{ItemIdPath, ItemIdPathError};
 pub use lead::Lead;
 pub use limits::Limits;
-pub use options::{ItemOptions, Mode, TopicKind, TopicOptions, UpdateMode};
+pub use options::{EventNames, ItemOptions, Mode, TopicKind, TopicOptions, UpdateMode};
 #[cfg(feature = "gzip")]
 pub use packed::Packed;
 pub use publication::{Payload, Publication};
 pub use rate::Allowance;
 pub use revision::{Epoch, Revision, RevisionError};
-pub use stats::Stats;
+pub use stats::{Fetched, Stats};
 pub use subscribe::Subscribe;
 pub use subscription::Subscription;
 pub use topic::{Cursor, Topic};

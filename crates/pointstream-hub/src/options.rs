@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::ItemIdPath;
+use crate::json::Style;
 
 /// How a topic's document comes about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,6 +24,8 @@ pub struct TopicOptions {
     /// Whether characters beyond ASCII go out as `\uXXXX`, which is lossless and spares clients that
     /// decode UTF-8 segment by segment. On by default.
     pub ascii_json: bool,
+    /// What its events are called; see [`EventNames`].
+    pub event_names: EventNames,
     /// How the items of a topic of items are told apart and updated; of no meaning elsewhere.
     pub items: Option<ItemOptions>,
     /// Whether those who reach the process from outside may publish to the topic, rather than the
@@ -66,6 +69,7 @@ impl TopicOptions {
         Self {
             kind,
             ascii_json: true,
+            event_names: EventNames::Streamdata,
             items: None,
             open: false,
             ttl: None,
@@ -76,9 +80,24 @@ impl TopicOptions {
         }
     }
 
+    pub(crate) const fn style(&self) -> Style {
+        Style { ascii: self.ascii_json, axway: matches!(self.event_names, EventNames::Axway) }
+    }
+
     pub(crate) const fn slack(&self, document_bytes: usize) -> usize {
         if document_bytes <= Self::SMALL_DOCUMENT_BYTES { self.slack_bytes } else { 0 }
     }
+}
+
+/// What the Server-Sent Events of a topic are called.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum EventNames {
+    /// A whole document is `data`, which all clients of Streamdata.io listen for.
+    #[default]
+    Streamdata,
+    /// A whole document is `snapshot`, as in Axway Streams.
+    Axway,
 }
 
 /// How the items of a topic are told apart and updated.

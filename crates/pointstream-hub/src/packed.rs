@@ -1,6 +1,8 @@
 use bytes::Bytes;
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
+use crate::Adler;
+
 /// Bytes as blocks of a deflate stream (RFC 1951) that stand for themselves: they refer to nothing
 /// before them, nothing after them refers to them, and they end at a byte. So one packing of an event
 /// can be a part of every subscriber's stream.
@@ -8,6 +10,7 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 pub struct Packed {
     bytes: Bytes,
     crc: Crc,
+    adler: Adler,
 }
 
 impl Packed {
@@ -30,7 +33,9 @@ impl Packed {
         }
         let mut crc = Crc::new();
         crc.update(text);
-        Self { bytes: bytes.into(), crc }
+        let mut adler = Adler::new();
+        adler.update(text);
+        Self { bytes: bytes.into(), crc, adler }
     }
 
     /// The blocks.
@@ -38,7 +43,12 @@ impl Packed {
         &self.bytes
     }
 
-    /// The checksum and the length of what they unpack to.
+    /// The checksum of what they unpack to, as a stream in the format of zlib ends with it.
+    pub const fn adler(&self) -> &Adler {
+        &self.adler
+    }
+
+    /// The checksum and the length of what they unpack to, as a gzip stream ends with them.
     pub const fn crc(&self) -> &Crc {
         &self.crc
     }

@@ -84,7 +84,7 @@ mod tests {
 
     fn event(seq: u64) -> Event {
         let revision = Revision { epoch: Epoch::new(0), seq };
-        Event::new(revision, EventKind::Patch, "[0]", Style { ascii: true })
+        Event::new(revision, EventKind::Patch, "[0]", Style { ascii: true, axway: false })
     }
 
     fn ring(events_max: usize, pushed: std::ops::RangeInclusive<u64>, bytes_max: usize) -> Ring {

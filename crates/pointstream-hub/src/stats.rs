@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 /// What happened on a topic since it was created. All are counts that only grow.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
@@ -28,4 +30,33 @@ pub struct Stats {
     pub resumes_hit: u64,
     /// Subscribers that came back with a revision and had to be given the whole document.
     pub resumes_missed: u64,
+    /// How often its source was asked, where it has one that is.
+    pub fetches: u64,
+    /// How often the source said that nothing has changed.
+    pub fetches_unchanged: u64,
+    /// How often there was no answer, or none that could be used.
+    pub fetches_failed: u64,
+    /// The microseconds that the source took to answer, all together.
+    pub fetch_micros: u64,
+}
+
+/// What came of asking a topic's source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Fetched {
+    /// A document, or something on the way to one.
+    Answered,
+    /// That nothing has changed.
+    Unchanged,
+    /// Nothing that could be used.
+    Failed,
+}
+
+impl Stats {
+    pub(crate) fn on_fetch(&mut self, fetched: Fetched, took: Duration) {
+        self.fetches += 1;
+        self.fetches_unchanged += u64::from(fetched == Fetched::Unchanged);
+        self.fetches_failed += u64::from(fetched == Fetched::Failed);
+        self.fetch_micros += u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    }
 }

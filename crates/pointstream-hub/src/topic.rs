@@ -8,11 +8,10 @@ use self::content::{Content, Delta};
 use self::feed::{Feed, Next};
 use self::view::{View, Writing, Written};
 use crate::idempotency::{Idempotency, digest};
-use crate::json::Style;
 use crate::rate::{Allowance, Rate};
 use crate::{
-    Edit, Epoch, Error, Event, EventKind, Fault, Limits, Mode, Payload, Publication, Published,
-    Revision, Stats, Subscribe, TopicKind, TopicOptions, ViewSpec,
+    Edit, Epoch, Error, Event, EventKind, Fault, Fetched, Limits, Mode, Payload, Publication,
+    Published, Revision, Stats, Subscribe, TopicKind, TopicOptions, ViewSpec,
 };
 
 mod content;
@@ -268,6 +267,11 @@ impl Topic {
         self.views.iter().skip(1).flatten().count()
     }
 
+    /// Counts that its source was asked.
+    pub fn on_fetch(&mut self, fetched: Fetched, took: Duration) {
+        self.stats.on_fetch(fetched, took);
+    }
+
     /// What happened so far.
     pub const fn stats(&self) -> Stats {
         self.stats
@@ -395,7 +399,7 @@ impl Topic {
 }
 
 fn snapshot(view: &mut View, content: &Content, options: &TopicOptions) -> Event {
-    let style = Style { ascii: options.ascii_json };
+    let style = options.style();
     if let Some(event) = view.feed.made() {
         return event;
     }

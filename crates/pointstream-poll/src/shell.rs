@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
-use pointstream_hub::{Error, ErrorCode, Fault, Hub, TopicId};
+use http::StatusCode;
+use pointstream_hub::{Error, ErrorCode, Fault, Fetched, Hub, TopicId};
 use pointstream_time::{Instant, Seed};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 pub use crate::io::{Client, ClientOptions, Lookup, Resolve, SystemResolver};
-use crate::{Config, ConfigError, Event, Failure, Poller, Rejection};
+use crate::{Answer, Config, ConfigError, Event, Failure, FetchError, Poller, Rejection};
 
 /// The pollers of a hub's topics. Each runs in a task of its own, which ends with this.
 ///
@@ -135,6 +137,10 @@ impl Sink for HubSink {
         info!(topic = %self.topic, "The source is well again.");
         let _ = self.hub.set_fault(self.topic.as_str(), None);
     }
+
+    fn on_fetch(&mut self, fetched: Fetched, took: Duration) {
+        let _ = self.hub.on_fetch(self.topic.as_str(), fetched, took);
+    }
 }
 
 const fn code(failure: Failure) -> ErrorCode {
@@ -163,6 +169,11 @@ pub trait Sink: Send {
 
     /// The source is well again.
     fn on_recovery(&mut self);
+
+    /// The source was asked once, or its provider of tokens.
+    fn on_fetch(&mut self, fetched: Fetched, took: Duration) {
+        let _ = (fetched, took);
+    }
 }
 
 /// Runs a poller for as long as `wanted` has a sender.
@@ -179,7 +190,9 @@ pub async fn run(
         poller.set_wanted(*wanted.borrow_and_update());
         poller.handle_timeout(clock.now());
         while let Some(fetch) = poller.poll_transmit() {
+            let begun = clock.now();
             let answer = client.fetch(&fetch).await;
+            sink.on_fetch(fetched(&answer), clock.now().since(begun));
             poller.handle_answer(clock.now(), answer);
             deliver(&mut poller, &mut sink, clock);
         }
@@ -194,6 +207,16 @@ pub async fn run(
             () = timer => {}
             changed = wanted.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+fn fetched(answer: &Result<Answer, FetchError>) -> Fetched {
+    match answer {
+        Ok(answer) if answer.status == StatusCode::NOT_MODIFIED => Fetched::Unchanged,
+        Ok(answer) if answer.status.is_success() || answer.status.is_redirection() => {
+            Fetched::Answered
+        }
+        _ => Fetched::Failed,
     }
 }
 
@@ -229,4 +252,4 @@ impl Clock {
 }
 
 /// Later than anybody waits for.
-const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365);
+const FAR: Duration = Duration::from_secs(86_400 * 365);

@@ -84,8 +84,11 @@ pub(crate) async fn paced(
 }
 
 /// Publications of 20 kB, first without and then with readers that never read.
-pub(crate) async fn stalled(target: &Target, count: usize) -> Result<Value, Error> {
-    const PUBLICATIONS: u64 = 500;
+pub(crate) async fn stalled(
+    target: &Target,
+    count: usize,
+    publications: u64,
+) -> Result<Value, Error> {
     let origin = Instant::now();
     let mut publisher = Publisher::connect(target).await?;
     let mut rounds = Vec::new();
@@ -99,7 +102,7 @@ pub(crate) async fn stalled(target: &Target, count: usize) -> Result<Value, Erro
         let before = resident(target.pid)?;
         let mut most = before;
         let mut micros = Vec::new();
-        for n in 0..PUBLICATIONS {
+        for n in 0..publications {
             let text = json!([stamp(origin), n, noise(n, 20_000)]).to_string();
             let begun = Instant::now();
             publisher.publish(&text).await?;
@@ -287,7 +290,7 @@ fn quantile(sorted: &[u32], percent: usize) -> u32 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far below what a float holds")]
-fn per(what: u64, count: u64) -> f64 {
+pub(crate) fn per(what: u64, count: u64) -> f64 {
     rounded(what as f64 / count as f64)
 }
 

@@ -7,7 +7,10 @@
 //! idle COUNT                    resident memory of the server per subscriber that waits
 //! lockstep COUNT SECONDS        publishes when all have the publication before
 //! paced COUNT RATE SECONDS      publishes so many times a second
-//! stalled COUNT                 publishes 500 times 20 kB, without and with readers that never read
+//! stalled COUNT [TIMES]         publishes 500 times, or so many, 20 kB, without and with readers that
+//!                               never read
+//! agree COUNT TIMES             publishes to so many subscribers and compares what they count with what
+//!                               the server's metrics tell
 //! once COUNT                    publishes 100 times in this process to so many subscribers; to be run
 //!                               under callgrind
 //! wire                          publishes 100 quotes of which a tenth changes; the bytes received
@@ -19,6 +22,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
+mod agree;
 mod load;
 mod once;
 mod process;
@@ -71,7 +75,11 @@ fn run() -> Result<serde_json::Value, Error> {
             ["paced", count, rate, time] => {
                 load::paced(&target, count.parse()?, rate.parse()?, seconds(time)?).await
             }
-            ["stalled", count] => load::stalled(&target, count.parse()?).await,
+            ["stalled", count] => load::stalled(&target, count.parse()?, 500).await,
+            ["stalled", count, times] => {
+                load::stalled(&target, count.parse()?, times.parse()?).await
+            }
+            ["agree", count, times] => agree::agree(&target, count.parse()?, times.parse()?).await,
             ["once", count] => once::publish(count.parse()?),
             ["wire"] => load::quotes(&target).await,
             _ => Err("what to measure? The head of the source lists it.".into()),

@@ -16,17 +16,19 @@ use std::{fmt, io, mem};
 
 use bytes::Bytes;
 use pointstream_hub::{Cursor, Event, Lead, Mode, Subscription, TopicId};
+use pointstream_time::Instant;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::chunk::{Batch, COPIED_BYTES_MAX, Chunk};
+use crate::metrics::Delays;
 use crate::sse::{COMMENT, Heartbeat, Session, text_of};
 
 /// The choruses of a server.
-#[derive(Default)]
 pub(crate) struct Choruses {
     all: Mutex<BTreeMap<Key, Vec<Arc<Chorus>>>>,
     loops: Mutex<JoinSet<()>>,
+    delays: Arc<Delays>,
 }
 
 /// What the members of a chorus have in common: topic, view, mode.
@@ -93,6 +95,11 @@ pub(super) struct Joiner<'a> {
 }
 
 impl Choruses {
+    /// None so far; what is sent is noted in `delays`.
+    pub(crate) fn new(delays: Arc<Delays>) -> Self {
+        Self { all: Mutex::default(), loops: Mutex::default(), delays }
+    }
+
     /// Lets a subscriber join those who stand where it stands; gives the stream back if there is no
     /// such chorus at present and none is to be begun. `heartbeat` is for the loop that begins.
     pub(super) fn join(
@@ -128,7 +135,8 @@ impl Choruses {
         let chorus = Arc::new(Chorus { state: Mutex::new(state) });
         choruses.push(Arc::clone(&chorus));
         drop(all);
-        self.begin(Loop { chorus: Arc::clone(&chorus), lead, heartbeat: heartbeat() });
+        let delays = Arc::clone(&self.delays);
+        self.begin(Loop { chorus: Arc::clone(&chorus), lead, heartbeat: heartbeat(), delays });
         Ok(Place { choruses: Arc::clone(self), chorus, member })
     }
 
@@ -294,12 +302,13 @@ struct Loop {
     chorus: Arc<Chorus>,
     lead: Lead,
     heartbeat: Heartbeat,
+    delays: Arc<Delays>,
 }
 
 /// What is written in one pass.
 enum Verse {
-    /// The same to all.
-    Same(Batch),
+    /// The same to all, with the times at which it was published.
+    Same(Batch, Vec<Instant>),
     /// To each with its own session: there is a fault among the events.
     Own(Vec<Event>),
     /// Nothing more: the topic has ended.
@@ -310,7 +319,7 @@ impl Loop {
     /// Writes one verse to all members, and then lets others do what they have to; ready when nobody is
     /// left.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { chorus, lead, heartbeat } = self;
+        let Self { chorus, lead, heartbeat, delays } = self;
         let (mut members, verse) = {
             let mut state = lock(&chorus.state);
             if state.ended {
@@ -326,6 +335,12 @@ impl Loop {
             (mem::take(&mut state.members), verse)
         };
         let back = verse.write(&mut members, lead.cursor());
+        if let Verse::Same(_, published) = &verse {
+            let now = lead.now();
+            for at in published {
+                delays.note(now.since(*at), members.len() as u64);
+            }
+        }
         let mut state = lock(&chorus.state);
         members.append(&mut state.members);
         state.members = members;
@@ -362,13 +377,14 @@ impl Verse {
                 return None;
             }
             heartbeat.on_write();
-            return Some(Self::Same(batch_of([Bytes::from_static(COMMENT)])));
+            return Some(Self::Same(batch_of([Bytes::from_static(COMMENT)]), Vec::new()));
         }
         heartbeat.on_write();
         if events.iter().any(|event| event.fault().is_some()) {
             return Some(Self::Own(events));
         }
-        Some(Self::Same(batch_of(events.iter().map(|event| event.sse().clone()))))
+        let published = events.iter().map(Event::published).collect();
+        Some(Self::Same(batch_of(events.iter().map(|event| event.sse().clone())), published))
     }
 
     /// Writes to all members and keeps those that stay; gives how many are to go on alone from
@@ -376,13 +392,13 @@ impl Verse {
     fn write(&self, members: &mut Vec<Arc<Member>>, cursor: Cursor) -> usize {
         let mut buffer = [0; COPIED_BYTES_MAX];
         let copied = match self {
-            Self::Same(batch) => batch.copy(&mut buffer),
+            Self::Same(batch, _) => batch.copy(&mut buffer),
             _ => None,
         };
         let mut back = 0;
         members.retain(|member| {
             let sent = match self {
-                Self::Same(batch) => member.send(batch, copied, cursor),
+                Self::Same(batch, _) => member.send(batch, copied, cursor),
                 Self::Own(events) => {
                     let texts = events.iter().map(|event| text_of(event, member.session));
                     member.send(&batch_of(texts), None, cursor)

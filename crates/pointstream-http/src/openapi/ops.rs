@@ -21,7 +21,7 @@ const STREAM: Pairs = &[
     ("X-Sd-Max-Rate", "at most so many events per second"),
     ("X-Sd-Deadband", "pointers with the least change of their numbers, as /temp:0.5, by commas"),
     ("X-Sd-Verify", "1 to have check sums sent along"),
-    ("X-Sd-Compress", "true to have the stream packed with gzip"),
+    ("X-Sd-Compress", "true to have the stream packed with gzip or deflate"),
     ("X-Sd-Pad", "1 to have the stream begin with a padding"),
     ("lastEventId", "the id of the last event that was seen, as the header Last-Event-ID"),
     TOKEN,

@@ -41,6 +41,10 @@ struct StatsView {
     skipped: u64,
     resumes_hit: u64,
     resumes_missed: u64,
+    fetches: u64,
+    fetches_unchanged: u64,
+    fetches_failed: u64,
+    fetch_micros: u64,
 }
 
 impl TopicView {
@@ -66,6 +70,10 @@ impl TopicView {
                 skipped: stats.skipped,
                 resumes_hit: stats.resumes_hit,
                 resumes_missed: stats.resumes_missed,
+                fetches: stats.fetches,
+                fetches_unchanged: stats.fetches_unchanged,
+                fetches_failed: stats.fetches_failed,
+                fetch_micros: stats.fetch_micros,
             },
         }
     }
@@ -134,7 +142,7 @@ pub(super) fn answer(
     let feed = match subscription {
         Ok(subscription) => {
             let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
-            stream.follow(subscription, connection, wants::gzip(uri, headers))
+            stream.follow(subscription, connection, wants::coding(uri, headers))
         }
         Err(fault) => stream.refuse(&fault),
     };

@@ -133,3 +133,89 @@ async fn a_preface_with_nothing_after_it_is_not_waited_for_for_ever() {
     }
     assert_eq!(gateway.get("/healthz").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_request_beyond_the_limit_of_streams_waits_for_another_to_end() {
+    let gateway = Gateway::with(|options| options.limits.streams_max = 4).await;
+    gateway.publish("1");
+    let mut client = Client::connect(&gateway).await;
+    let mut streams = Vec::new();
+    for _ in 0..4 {
+        streams.push(client.get("/v1/topics/plant").await);
+    }
+    let uri = format!("http://{}/healthz", client.authority);
+    let request = Request::get(uri).body(Empty::new()).unwrap();
+    let mut fifth = Box::pin(client.sender.send_request(request));
+    // Whatever comes on the other streams, it does not come on this one.
+    for n in 2..20 {
+        gateway.publish(&n.to_string());
+        for stream in &mut streams {
+            let mark = format!("data: {n}\n");
+            while !next(stream).await.contains(&mark) {}
+        }
+        let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(fifth.as_mut().poll(cx)));
+        assert!(polled.await.is_pending());
+    }
+    streams.pop();
+    assert_eq!(soon(fifth).await.unwrap().status(), StatusCode::OK);
+    gateway.subscribers("rows", 0).await;
+}
+
+/// A peer that is gone without a word, as one whose network has failed, answers no ping.
+#[tokio::test]
+async fn a_connection_whose_peer_answers_no_ping_is_closed() {
+    let gateway = Gateway::with(|options| {
+        options.limits.head_timeout = Duration::from_millis(50);
+    })
+    .await;
+    gateway.publish("1");
+    let mut stream = gateway.connect().await;
+    let (path, authority) = (&b"/v1/topics/plant"[..], gateway.addr.to_string());
+    // GET by http, then literals with the names of a path and of an authority (RFC 7541, appendix A).
+    let mut fields = vec![0x82, 0x86, 4, u8::try_from(path.len()).unwrap()];
+    fields.extend(path);
+    fields.extend([1, u8::try_from(authority.len()).unwrap()]);
+    fields.extend(authority.as_bytes());
+    let mut begun = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    begun.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    begun.extend([0, 0, u8::try_from(fields.len()).unwrap(), 1, 5, 0, 0, 0, 1]);
+    begun.extend(fields);
+    stream.write_all(&begun).await.unwrap();
+    soon(async {
+        while gateway.hub.topic("plant").unwrap().subscribers == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // From here on nothing is read or written on this side, though the socket is open.
+    gateway.subscribers("plant", 0).await;
+    let mut bytes = Vec::new();
+    let _ = soon(stream.read_to_end(&mut bytes)).await;
+    assert!(bytes.windows(8).any(|window| window == b"data: 1\n"), "it was a subscriber");
+}
+
+/// One that waits in silence is kept, and its streams are sent comments.
+#[tokio::test]
+async fn a_connection_that_waits_is_kept_by_pings_and_its_streams_by_comments() {
+    let gateway = Gateway::with(|options| {
+        options.limits.head_timeout = Duration::from_millis(20);
+        options.heartbeat = Duration::from_millis(100);
+    })
+    .await;
+    gateway.publish("1");
+    let mut client = Client::connect(&gateway).await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(client.get("/v1/topics/plant").await);
+    }
+    for stream in &mut streams {
+        let mut comments = 0;
+        while comments < 3 {
+            comments += next(stream).await.matches("\n\n:\n").count().max(1);
+        }
+    }
+    gateway.publish("2");
+    for stream in &mut streams {
+        while !next(stream).await.contains("data: 2\n") {}
+    }
+}

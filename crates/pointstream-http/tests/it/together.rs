@@ -265,3 +265,101 @@ async fn nobody_misses_anything_in_a_crowd() {
     }
     gateway.subscribers("plant", 0).await;
 }
+
+/// Section 11.13: those who were cut at once come back with what they have, each when it may, and are
+/// sent what they missed and no documents.
+#[tokio::test]
+async fn a_herd_that_comes_back_costs_no_documents() {
+    let gateway = Gateway::start().await;
+    gateway.publish(&document(0));
+    let mut streams = subscribe(&gateway, MANY).await;
+    let mut last = String::new();
+    let mut retries = BTreeSet::new();
+    for stream in &mut streams {
+        last = stream.event().await.last_event_id;
+        let text = std::str::from_utf8(stream.raw()).unwrap();
+        let retry = text.lines().find_map(|line| line.strip_prefix("retry: ")).unwrap();
+        retries.insert(retry.parse::<u64>().unwrap());
+    }
+    assert!(retries.len() > MANY / 4, "{} times to come back at", retries.len());
+    assert!(retries.iter().all(|retry| (1_500..4_500).contains(retry)));
+    assert!(retries.last().unwrap() - retries.first().unwrap() > 2_000);
+    streams.clear();
+    gateway.subscribers("plant", 0).await;
+    gateway.publish(&document(1));
+    let before = gateway.hub.topic("plant").unwrap().stats;
+    for _ in 0..MANY {
+        let headers = format!("Last-Event-ID: {last}\r\n");
+        streams.push(gateway.subscribe("/v1/topics/plant", &headers).await);
+    }
+    for stream in &mut streams {
+        assert_eq!(stream.event().await.name, "patch");
+    }
+    let stats = gateway.hub.topic("plant").unwrap().stats;
+    assert_eq!(stats.resumes_hit - before.resumes_hit, MANY as u64);
+    assert_eq!(stats.delivered - before.delivered, MANY as u64);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn connections_are_accepted_at_a_rate() {
+    let gateway = Gateway::with(|options| options.limits.accepts_per_second_max = 50).await;
+    let begun = tokio::time::Instant::now();
+    for _ in 0..6 {
+        assert_eq!(gateway.get("/healthz").await.status, 200);
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(4 * 20), "{:?}", begun.elapsed());
+    gateway.stop().await;
+}
+
+/// What `/metrics` and `/v1/topics` say is what clients count.
+#[tokio::test]
+async fn what_is_told_of_a_topic_is_what_its_clients_count() {
+    let gateway = Gateway::start().await;
+    gateway.publish(&document(0));
+    let mut streams = subscribe(&gateway, 10).await;
+    streams.push(gateway.subscribe("/v1/topics/plant?X-Sd-Mode=snapshot", "").await);
+    for stream in &mut streams {
+        stream.event().await;
+    }
+    gateway.subscribe("/v1/topics/plant", "").await.event().await;
+    subscribers(&gateway, streams.len()).await;
+    let (mut documents, mut sent) = (document(0).len(), document(0).len());
+    for n in 1..=3 {
+        gateway.publish(&document(n));
+        if n < 3 {
+            gateway.publish(&document(n));
+        }
+        for (at, stream) in streams.iter_mut().enumerate() {
+            let event = stream.event().await;
+            sent += if at == 0 { event.data.len() } else { 0 };
+        }
+        documents += document(n).len();
+    }
+    let topics = gateway.get("/v1/topics").await.json();
+    let stats = topics.as_array().unwrap().iter().find(|topic| topic["id"] == "plant").unwrap();
+    let metrics = gateway.get("/metrics").await;
+    let metric = |name: &str| {
+        let line = format!("pointstream_hub_{name}{{topic=\"plant\"}} ");
+        let found = metrics.text().lines().find_map(|text| text.strip_prefix(&line));
+        found.unwrap_or_else(|| panic!("{name}")).parse::<u64>().unwrap()
+    };
+    for (json, name, expected) in [
+        ("publications", "publications_total", 6),
+        ("unchanged", "unchanged_total", 2),
+        ("patches", "patches_total", 3),
+        ("replacements", "replacements_total", 1),
+        ("documentBytes", "document_bytes_total", documents as u64),
+        ("eventBytes", "event_bytes_total", sent as u64),
+        // The one that had the document and left is among them.
+        ("delivered", "delivered_total", 12 + 11 * 3),
+        ("conflations", "conflations_total", 0),
+    ] {
+        assert_eq!(stats["stats"][json], expected, "{json}");
+        assert_eq!(metric(name), expected, "{name}");
+    }
+    assert_eq!(metric("subscribers"), 11);
+    let line = "\npointstream_hub_delivery_seconds_count 33\n";
+    assert!(metrics.text().contains(line), "{}", metrics.text());
+    gateway.stop().await;
+}

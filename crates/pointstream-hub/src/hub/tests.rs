@@ -282,7 +282,7 @@ fn a_hub_with_a_clock_says_when_something_is_due() {
     let clock = Arc::new(Mutex::new(Instant::ORIGIN));
     let told = Arc::clone(&clock);
     let hub = Hub::with_clock(Limits::default(), Seed::new(5), move || *lock(&told));
-    let ttl = std::time::Duration::from_secs(5);
+    let ttl = Duration::from_secs(5);
     let options = TopicOptions { ttl: Some(ttl), ..TopicOptions::text() };
     hub.create("a", options).unwrap();
     assert_eq!(hub.poll_timeout(), None);

@@ -1,3 +1,5 @@
+use pointstream_time::Instant;
+
 use crate::json::Style;
 use crate::ring::Ring;
 use crate::{Epoch, Event, EventKind, Mode, Revision, Stats};
@@ -10,13 +12,16 @@ pub(super) struct Feed {
     /// The changes so far; zero while there is no document.
     seq: u64,
     ring: Ring,
+    /// When it became so.
+    changed: Instant,
     /// The whole document at `seq`, made when first wanted.
     snapshot: Option<Event>,
 }
 
 impl Feed {
     pub(super) fn new(epoch: Epoch, ring_events_max: usize) -> Self {
-        Self { epoch, seq: 0, ring: Ring::new(ring_events_max), snapshot: None }
+        let ring = Ring::new(ring_events_max);
+        Self { epoch, seq: 0, ring, changed: Instant::ORIGIN, snapshot: None }
     }
 
     /// As before the first publication, under another epoch.
@@ -36,18 +41,26 @@ impl Feed {
         self.ring.bytes()
     }
 
-    pub(super) fn on_replacement(&mut self) {
+    pub(super) fn on_replacement(&mut self, now: Instant) {
         self.seq += 1;
+        self.changed = now;
         self.snapshot = None;
         // Whoever is behind a replacement is best served by the whole document.
         self.ring.clear();
     }
 
     /// Takes a patch, of a document that has `document_bytes` afterwards; gives its length.
-    pub(super) fn on_patch(&mut self, patch: &str, style: Style, document_bytes: usize) -> usize {
+    pub(super) fn on_patch(
+        &mut self,
+        patch: &str,
+        style: Style,
+        document_bytes: usize,
+        now: Instant,
+    ) -> usize {
         self.seq += 1;
+        self.changed = now;
         self.snapshot = None;
-        let event = Event::new(self.at(), EventKind::Patch, patch, style);
+        let event = Event::new(self.at(), EventKind::Patch, patch, style).at(now);
         let len = event.body().len();
         let bytes_max = document_bytes.saturating_mul(RING_DOCUMENTS).max(RING_BYTES_MIN);
         self.ring.push(event, bytes_max);
@@ -98,7 +111,7 @@ impl Feed {
 
     /// Makes the whole document an event.
     pub(super) fn snapshot(&mut self, style: Style, text: &str) -> Event {
-        let event = Event::new(self.at(), EventKind::Data, text, style);
+        let event = Event::new(self.at(), EventKind::Data, text, style).at(self.changed);
         self.snapshot = Some(event.clone());
         event
     }

@@ -59,7 +59,7 @@ pub(super) struct Writing<'a> {
 
 impl Writing<'_> {
     pub(super) const fn style(&self) -> Style {
-        Style { ascii: self.options.ascii_json }
+        self.options.style()
     }
 }
 
@@ -187,7 +187,7 @@ impl View {
         if let (Lens::Ranks(ranks), Some(items)) = (&mut self.lens, content.items()) {
             *ranks = Ranks::of(items.births(|id| self.spec.wants(id)));
         }
-        let Lens::Shaped(shown) = &mut self.lens else { return self.whole(content) };
+        let Lens::Shaped(shown) = &mut self.lens else { return self.whole(content, w) };
         let source = content.selected(&self.spec);
         let next = self.spec.project(&source, shown.as_deref(), &w.patch.limits);
         let change = match shown {
@@ -206,7 +206,7 @@ impl View {
                 script.render_patch("", &mut patch);
                 self.patch(&patch, content, w)
             }
-            Ok(Change::Replacement) => self.whole(content),
+            Ok(Change::Replacement) => self.whole(content, w),
             // A part of what was valid is valid.
             Ok(Change::Nothing | Change::Script(_)) | Err(_) => None,
         }
@@ -227,19 +227,19 @@ impl View {
         }
         let document = self.document_bytes(content);
         if operations.len() >= REPLACEMENT_BYTES + document + w.options.slack(document) {
-            return self.whole(content);
+            return self.whole(content, w);
         }
         self.patch(&format!("[{operations}]"), content, w)
     }
 
-    fn whole(&mut self, content: &Content) -> Written {
-        self.feed.on_replacement();
+    fn whole(&mut self, content: &Content, w: Writing<'_>) -> Written {
+        self.feed.on_replacement(w.now);
         Some((EventKind::Data, self.document_bytes(content)))
     }
 
     fn patch(&mut self, patch: &str, content: &Content, w: Writing<'_>) -> Written {
         let document = self.document_bytes(content);
-        Some((EventKind::Patch, self.feed.on_patch(patch, w.style(), document)))
+        Some((EventKind::Patch, self.feed.on_patch(patch, w.style(), document, w.now)))
     }
 }
 

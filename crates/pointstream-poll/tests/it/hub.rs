@@ -58,6 +58,9 @@ async fn a_source_is_polled_for_who_listens_and_for_who_comes_later() {
     let requests = rig.source.requests(3).await;
     assert!(requests[1].contains("if-none-match: \"a\""), "{}", requests[1]);
     assert_eq!(rig.source.connections(), 1);
+    let stats = rig.hub.topic("prices").unwrap().stats;
+    assert!(stats.fetches >= 3 && stats.fetch_micros > 0, "{stats:?}");
+    assert_eq!((stats.fetches_unchanged, stats.fetches_failed), (1, 0));
     drop(one);
     let mut two = rig.subscribe();
     assert_eq!(next(&mut two).await.0, "data");
@@ -82,6 +85,8 @@ async fn what_fails_is_told_and_the_stream_goes_on() {
     assert!(body.contains("61500"), "{body}");
     // From the last good document on.
     assert_eq!(next(&mut events).await.0, "patch");
+    // What is no JSON was an answer, and the topic's fault says what is wrong with it.
+    assert_eq!(rig.hub.topic("prices").unwrap().stats.fetches_failed, 2);
 }
 
 #[tokio::test]
