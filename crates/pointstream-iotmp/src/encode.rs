@@ -26,9 +26,7 @@ pub trait Encode {
 /// what lies within 1e-5 of them, as its clients do.
 #[derive(Debug)]
 pub struct Encoder<'b> {
-    /// What was taken of `back` for as long as this lives: its length can stay in a register then.
-    out: Vec<u8>,
-    back: &'b mut Vec<u8>,
+    out: &'b mut Vec<u8>,
     version: Version,
     /// The key of the field whose value comes next.
     field: Option<FieldKey>,
@@ -145,9 +143,7 @@ impl<'b> Encoder<'b> {
         out: &'b mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let start = out.len();
-        let taken = core::mem::take(out);
-        let mut encoder =
-            Encoder { out: taken, back: out, version, field, depth: 0, written: 0, error: None };
+        let mut encoder = Encoder { out, version, field, depth: 0, written: 0, error: None };
         encoder.expect_one(|encoder| value.encode(encoder));
         match encoder.error {
             None => Ok(()),
@@ -283,7 +279,7 @@ impl<'b> Encoder<'b> {
         let Some(FieldKey { id, wire, varints }) = self.field.take() else { return };
         if varints && number <= u64::from(u32::MAX) {
             self.out.push(id << 3);
-            varint::encode(number, &mut self.out);
+            varint::encode(number, self.out);
         } else {
             self.out.push(id << 3 | wire);
             self.unsigned_value(number);
@@ -315,7 +311,7 @@ impl<'b> Encoder<'b> {
             (Version::V1, 1) => self.out.push(v1::ONE),
             (Version::V1, _) => {
                 self.out.push(v1::POSITIVE);
-                varint::encode(number, &mut self.out);
+                varint::encode(number, self.out);
             }
             (Version::V2, _) => self.head(v2::UNSIGNED, number),
         }
@@ -326,7 +322,7 @@ impl<'b> Encoder<'b> {
         match self.version {
             Version::V1 => {
                 self.out.push(v1::NEGATIVE);
-                varint::encode(magnitude, &mut self.out);
+                varint::encode(magnitude, self.out);
             }
             Version::V2 => self.head(v2::SIGNED, magnitude),
         }
@@ -338,7 +334,7 @@ impl<'b> Encoder<'b> {
             self.out.push(head(kind, number as u8));
         } else {
             self.out.push(head(kind, v2::LONG));
-            varint::encode(number, &mut self.out);
+            varint::encode(number, self.out);
         }
     }
 
@@ -358,7 +354,7 @@ impl<'b> Encoder<'b> {
     #[inline(never)]
     fn size_behind(&mut self, key: u8, len: usize) {
         self.out.push(key);
-        varint::encode(len as u64, &mut self.out);
+        varint::encode(len as u64, self.out);
     }
 
     #[inline(never)]
@@ -373,7 +369,7 @@ impl<'b> Encoder<'b> {
                 self.out.push(head(v2::STRING, key.len() as u8));
             }
             Version::V2 => self.long_head(v2::STRING, key.len() as u64),
-            Version::V1 => varint::encode(key.len() as u64, &mut self.out),
+            Version::V1 => varint::encode(key.len() as u64, self.out),
         }
         self.out.extend_from_slice(key);
     }
@@ -395,8 +391,8 @@ impl<'b> Encoder<'b> {
         self.out.push(0);
         fill(self);
         match self.version {
-            Version::V1 => patch_varint(&mut self.out, start),
-            Version::V2 => patch_head(&mut self.out, start, v2, self.written),
+            Version::V1 => patch_varint(self.out, start),
+            Version::V2 => patch_head(self.out, start, v2, self.written),
         }
         self.depth -= 1;
         self.written = outside;
@@ -444,13 +440,6 @@ impl<'b> Encoder<'b> {
     #[cold]
     fn fail(&mut self, error: EncodeError) {
         self.error.get_or_insert(error);
-    }
-}
-
-impl Drop for Encoder<'_> {
-    /// Gives back what was taken, also when an [`Encode`] panics.
-    fn drop(&mut self) {
-        core::mem::swap(self.back, &mut self.out);
     }
 }
 
