@@ -47,7 +47,9 @@ pub fn sparkplug_machines(data: &[u8]) {
     (config.id, config.nodes_max, config.metrics_max) = (Some("h".into()), 3, 20);
     let mut host = Host::new(config).expect("an id");
     let id = NodeId::new("G", "N").expect("ids");
-    let mut edge = EdgeNode::new(EdgeConfig::new(id.clone()), 0);
+    let mut config = EdgeConfig::new(id.clone());
+    config.history_max = 5;
+    let mut edge = EdgeNode::new(config, 0);
     edge.add(Some("D"), "a", DataType::Int32, None).expect("a metric");
     edge.connect(now(0));
     edge.on_connected();
@@ -61,6 +63,14 @@ pub fn sparkplug_machines(data: &[u8]) {
         let (payload, after) = after.split_at(usize::from(*len).min(after.len()));
         rest = after;
         let topic = TOPICS[usize::from(*choice) % TOPICS.len()];
+        // What changes in between is told as history.
+        if choice & 0x80 != 0 {
+            edge.on_disconnected();
+        }
+        if choice & 0x40 != 0 {
+            edge.connect(now(millis));
+            edge.on_connected();
+        }
         let _ = host.handle(now(millis), topic, payload);
         let _ = edge.handle(topic, payload);
         let _ = edge.set(Some("D"), "a", Some(&Value::Int(millis as i64)), Quality::Good, millis);
