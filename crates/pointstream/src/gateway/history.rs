@@ -49,7 +49,8 @@ pub(crate) struct Histories {
 #[derive(Debug)]
 struct Collected {
     id: Id,
-    collect: Collect,
+    /// Most points collect alike: those in a row that do have one.
+    collect: Arc<Collect>,
     rules: HisRules,
     state: CollectState,
 }
@@ -160,7 +161,7 @@ impl Pending {
         due: Timestamp,
         item: (Timestamp, Option<Value>),
     ) -> bool {
-        let new = || Waiting { id: id.clone(), due, items: VecDeque::new() };
+        let new = || Waiting { id: id.clone(), due, items: VecDeque::with_capacity(1) };
         let waiting = self.series.entry(key).or_insert_with(new);
         waiting.due = waiting.due.min(due);
         let full = self.items >= PENDING_MAX && !waiting.items.is_empty();
@@ -216,9 +217,10 @@ impl Shared {
             his.kept.clear();
             his.refusing.clear();
             let mut faults = Vec::new();
+            let mut alike: Option<Arc<Collect>> = None;
             for (key, entry) in points.iter_after(None).filter(|(_, e)| !e.spec.disabled) {
-                let collect = match Collect::of(&entry.spec) {
-                    Ok(Some(collect)) => collect,
+                let found = match Collect::of(&entry.spec) {
+                    Ok(Some(found)) => found,
                     Ok(None) => {
                         if keeps_history(&entry.spec) {
                             let kept = (entry.spec.id.clone(), HisRules::of(&entry.spec));
@@ -234,14 +236,15 @@ impl Shared {
                         continue;
                     }
                 };
-                if let (Some(interval), Some(next)) =
-                    (collect.interval, collect.next_after(now.wall))
-                {
+                if let (Some(interval), Some(next)) = (found.interval, found.next_after(now.wall)) {
                     his.intervals.entry(interval).or_insert((next, BTreeSet::new())).1.insert(key);
                 }
                 let id = entry.spec.id.clone();
                 let state = before.remove(&key).map(|point| point.state).unwrap_or_default();
                 let rules = HisRules::of(&entry.spec);
+                let collect = alike.take().filter(|other| **other == found);
+                let collect = collect.unwrap_or_else(|| Arc::new(found));
+                alike = Some(Arc::clone(&collect));
                 his.points.insert(key, Collected { id, collect, rules, state });
             }
             for (key, shown) in faults {
@@ -359,6 +362,9 @@ fn keeps_history(spec: &PointSpec) -> bool {
 
 /// Items each at a time of its own, the last of equal ones, in the order of time.
 fn in_order(items: &VecDeque<(Timestamp, Option<Value>)>) -> Vec<(Timestamp, Option<Value>)> {
+    if items.iter().is_sorted_by(|a, b| a.0 < b.0) {
+        return items.iter().cloned().collect();
+    }
     let sorted: BTreeMap<_, _> = items.iter().cloned().collect();
     sorted.into_iter().collect()
 }
@@ -400,7 +406,7 @@ mod tests {
         spec.more.tags.set("hisCollectCov", Tag::Marker);
         let collect = Collect::of(&spec).unwrap().unwrap();
         let (id, rules) = (spec.id.clone(), HisRules::of(&spec));
-        Collected { id, collect, rules, state: CollectState::new() }
+        Collected { id, collect: Arc::new(collect), rules, state: CollectState::new() }
     }
 
     #[test]
