@@ -47,6 +47,7 @@ impl Bucket {
         }
     }
 
+    #[inline]
     fn add(&mut self, val: &Value) {
         // The usual case: a number after another of the same unit.
         if let (Value::Number(number, unit), Value::Number(last, its)) = (val, &mut self.last)
@@ -119,6 +120,7 @@ impl Rollup {
     }
 
     /// Adds an item. Gives the bucket before it, if that ends here.
+    #[inline]
     pub fn add(&mut self, item: &HisItem) -> Option<Bucket> {
         if let Some((bucket, end)) = &mut self.current
             && item.ts < *end
@@ -126,6 +128,11 @@ impl Rollup {
             bucket.add(&item.val);
             return None;
         }
+        self.begin(item)
+    }
+
+    /// Begins the bucket in which an item is. Gives the one before it.
+    fn begin(&mut self, item: &HisItem) -> Option<Bucket> {
         let (start, end) = self.bounds(item.ts);
         let mut bucket = Bucket::new(start);
         bucket.add(&item.val);
