@@ -10,10 +10,9 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use pointstream::conn::Registry;
-use pointstream::iotmp;
 use pointstream::modbus::{self, Server};
 use pointstream::mqtt;
-use pointstream::{Config, ConfigFile, Gateway};
+use pointstream::{Config, ConfigFile, Gateway, IotmpServices};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 mod args;
 mod plant;
+mod station;
 mod store;
 
 use args::{Args, Task};
@@ -67,10 +67,10 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut simulator = Simulator::new();
     let mut source = Source::new(&args);
     let mut registry = Registry::new();
-    iotmp::register(&mut registry);
+    let services = IotmpServices::register(&mut registry);
     modbus::register(&mut registry);
-    mqtt::register(&mut registry);
-    let mut gateway = Gateway::new(registry);
+    let sessions = mqtt::register(&mut registry);
+    let mut gateway = Gateway::new(registry).with_iotmp(services).with_mqtt_sessions(sessions);
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);
     }
@@ -84,9 +84,12 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     } else if args.config.is_none() {
         return Err("without the simulator there is nothing to read: name a --config".into());
     }
-    let config = source.read(&simulator)?;
-    let applied = gateway.apply(config.clone()).await;
-    applied.map_err(|error| config.locate(&error).to_string())?;
+    {
+        // Let go at once: that of a large site takes megabytes.
+        let config = source.read(&simulator)?;
+        let applied = gateway.apply(config.clone()).await;
+        applied.map_err(|error| config.locate(&error).to_string())?;
+    }
     let http = gateway.http().await?;
     let addr = http.local_addr();
     greet(&gateway, &args, addr);
@@ -159,7 +162,8 @@ fn greet(gateway: &Gateway, args: &Args, addr: std::net::SocketAddr) {
     );
     say(&format!("Reading {from}:"));
     for connector in &config.connectors {
-        let uri = connector.driver.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
+        let option = |name| connector.driver.get(name).and_then(|value| value.as_str());
+        let uri = option("uri").or_else(|| option("listen")).unwrap_or_default();
         say(&format!("  {}  {}  {} points", connector.id, uri, connector.points.len()));
     }
     let topic = config.topics.first().map_or(Config::TOPIC_DEFAULT, |topic| topic.id.as_str());
@@ -249,6 +253,15 @@ impl Simulator {
             self.serve(server, registers);
         }
         self.tasks.spawn(plant.live());
+        let listen = format!("127.0.0.1:{}", station::PORT);
+        if config.is_none_or(|text| text.contains(&listen)) {
+            // It connects to the gateway, which listens where the configuration says.
+            let port = if config.is_none() { station::free_port()? } else { station::PORT };
+            self.ports.push((station::PORT, port));
+            self.tasks.spawn(async move {
+                let _ = station::run(port).await;
+            });
+        }
         Ok(())
     }
 

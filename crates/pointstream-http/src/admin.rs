@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::functions::{AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed};
 use crate::his::{HisAnswer, HisQuery, HisReadError};
+use crate::observe::ObserveFeed;
 
 /// What the routes for points and connectors ask for: the seam between HTTP and whoever owns them.
 ///
@@ -69,6 +70,19 @@ pub trait Admin: Send + Sync + 'static {
     fn trace(&self, connector: &str) -> Option<Arc<dyn TraceFeed>> {
         let _ = connector;
         None
+    }
+
+    /// Observes what a connector's device sends beside its points: for MQTT, the topics of a filter.
+    ///
+    /// *Cancel safety*: a client that goes away drops the future, and nothing is observed.
+    fn observe<'a>(
+        &'a self,
+        connector: &'a str,
+        filter: &'a str,
+        qos: Option<u8>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ObserveFeed>, ConnError>> {
+        let _ = (connector, filter, qos);
+        Box::pin(async { Err(ConnError::Failed(Fault::unsupported("observing"))) })
     }
 
     /// The ids of the points of a connector.

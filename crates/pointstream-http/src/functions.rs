@@ -167,7 +167,7 @@ impl TraceRow {
     }
 }
 
-fn millis<S: Serializer>(ts: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn millis<S: Serializer>(ts: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{ts:.3}"))
 }
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pointstream_conn::{BucketView, PollStats, PollTimes, Trace, TraceEntry, WriteDone};
+#[cfg(feature = "mqtt")]
+use pointstream_http::ObserveFeed;
 use pointstream_http::{
     AddPoint, AddTo, Admin, BindError, BoxFuture, ChangeError, ConnAct, ConnError, ConnectorView,
     LevelView, LevelsView, Options, PointView, PointsPage, PointsQuery, QueryError, Server, Token,
@@ -24,6 +26,8 @@ use pointstream_time::Seed;
 use crate::config::{ConfigFile, EditError, NewPoint};
 use crate::gateway::{Gateway, LevelWritten, Shared};
 
+#[cfg(feature = "mqtt")]
+mod observe;
 mod token;
 
 /// Why the gateway cannot be served.
@@ -79,6 +83,10 @@ impl Gateway {
                 (source.source.config.url.clone(), source.id.to_string())
             };
             options.sources = self.config().sources.iter().map(url).collect();
+        }
+        #[cfg(feature = "iotmp")]
+        if let Some(services) = &self.iotmp {
+            options.mount(services.mount());
         }
         if let Some(path) = self.token_file(addr) {
             let token = token::read_or_make(&path);
@@ -203,6 +211,16 @@ impl Admin for Face {
         let state = self.shared.lock();
         let trace = state.conns.get(connector)?.handle.trace().clone();
         Some(Arc::new(Feed(trace)))
+    }
+
+    #[cfg(feature = "mqtt")]
+    fn observe<'a>(
+        &'a self,
+        connector: &'a str,
+        filter: &'a str,
+        qos: Option<u8>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ObserveFeed>, ConnError>> {
+        Box::pin(observe::observe(&self.shared, connector, filter, qos))
     }
 
     fn points_of(&self, connector: &str) -> Option<Vec<Id>> {

@@ -235,6 +235,16 @@ pub(super) const OPS: &[Op] = &[
         &[(JSON, "TraceState")],
     )
     .taking(&[(JSON, "SetTrace")]),
+    get(
+        "/v1/connectors/{id}/observe",
+        "connectors",
+        "What a connector's device sends beside its points: for MQTT, the messages of a filter.",
+        &[(EVENTS, "")],
+    )
+    .asking(&[
+        ("filter", "the topic filter"),
+        ("qos", "0, 1 or 2; that of the connector if left out"),
+    ]),
     post(
         "/v1/connectors/{id}/{act}",
         "connectors",

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::body;
 use crate::error::{ApiError, json};
 use crate::follow::{Tracing, follow};
+use crate::observe::Observing;
 use crate::query::Query;
 use crate::state::{App, Connection};
 use crate::{AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed};
@@ -161,6 +162,29 @@ pub(super) fn since(uri: &Uri, headers: &HeaderMap) -> Result<u64, ApiError> {
 pub(super) fn wants_events(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+/// `GET …/observe?filter=…&qos=…`: what the device sends, message by message, as events.
+pub(super) async fn observe(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    extensions: Extensions,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    let query = Query::of(&uri);
+    let filter = query.get("filter").filter(|filter| !filter.is_empty());
+    let filter = filter.ok_or_else(|| {
+        ApiError::bad_request("No filter", "filter says what is to be observed, such as site/%23.")
+    })?;
+    let qos = query
+        .get("qos")
+        .map(|text| text.parse().ok().filter(|qos| *qos <= 2))
+        .map(|qos| qos.ok_or_else(|| ApiError::bad_request("Bad qos", "qos is 0, 1 or 2.")));
+    let observed = app.admin.observe(&id, filter, qos.transpose()?).await;
+    let feed = observed.map_err(|error| conn_error(&id, &error))?;
+    let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
+    Ok(follow(Arc::new(Observing(feed)), 0, connection))
 }
 
 #[derive(Deserialize)]

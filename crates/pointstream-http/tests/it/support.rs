@@ -132,8 +132,13 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Sends all of `request`, then reads all of the answer.
-pub(crate) async fn exchange(mut stream: TcpStream, request: &str) -> Answer {
-    soon(stream.write_all(request.as_bytes())).await.unwrap();
+pub(crate) async fn exchange(stream: TcpStream, request: &str) -> Answer {
+    exchange_bytes(stream, request.as_bytes()).await
+}
+
+/// The same with bytes that are no text.
+pub(crate) async fn exchange_bytes(mut stream: TcpStream, request: &[u8]) -> Answer {
+    soon(stream.write_all(request)).await.unwrap();
     let mut bytes = Vec::new();
     soon(stream.read_to_end(&mut bytes)).await.unwrap();
     Answer::parse(&bytes)

@@ -134,7 +134,7 @@ impl Reader<'_> {
                 let message = format!("the point {id} has an address: put it under its connector");
                 self.problem(Some(span), message);
             }
-            config.points.push(point);
+            config.points.push(Arc::new(point));
         }
         for table in file.publish {
             let table = table.into_inner();
@@ -217,11 +217,11 @@ impl Reader<'_> {
         connector.driver = table.driver;
         for point in table.point {
             let point = self.point(point, tunings, seen);
-            connector.points.push(point);
+            connector.points.push(Arc::new(point));
         }
         if let Some(path) = table.points {
             let points = self.csv(&path, tunings, seen);
-            connector.points.extend(points);
+            connector.points.extend(points.into_iter().map(Arc::new));
         }
         connector
     }

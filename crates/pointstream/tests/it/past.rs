@@ -47,7 +47,7 @@ async fn what_a_device_tells_unasked_fills_the_gap_and_is_never_current() {
     let mut tags = vec![("hisCollectInterval", text("1sec")), ("hisCollectNA", Tag::Marker)];
     tags.push(("hisTsPrecision", text("1ms")));
     let mut config = collecting("a.temp", &folder, &tags);
-    config.connectors[0].points[0].more.cur_convert = Some("* 2".into());
+    Arc::make_mut(&mut config.connectors[0].points[0]).more.cur_convert = Some("* 2".into());
     bench.gateway.apply(config).await.unwrap();
     until(&bench, "a.temp", |items| items.iter().any(|item| item.val == number(42.0))).await;
     bench.a.set_mood(Mood::Gone);
@@ -78,7 +78,7 @@ async fn a_bad_item_of_the_past_is_told_and_the_next_good_one_mends_it() {
     let mut bench = Bench::new();
     ["a.temp", "a.plain"].iter().for_each(|name| bench.a.set(name, number(1.0)));
     let mut config = collecting("a.temp", &folder, &[("his", Tag::Marker)]);
-    config.connectors[0].points.push(point("a.plain"));
+    config.connectors[0].points.push(Arc::new(point("a.plain")));
     config.topics.push(pointstream::TopicConfig::new(id("all")));
     bench.gateway.apply(config).await.unwrap();
     let _reader = bench.reader("all");
@@ -92,12 +92,14 @@ async fn a_bad_item_of_the_past_is_told_and_the_next_good_one_mends_it() {
         (ago(9), number(f64::NAN), "has no place in a history"),
         (ago(9), Value::Number(1.0, pointstream::point::Unit::parse("kW").ok()), "unit"),
     ];
+    let since = ago(200);
     for (at, (ts, val, why)) in (1i64..).zip(cases) {
         bench.a.tell_past("a.temp", [(ts, val.clone())]);
         let err = || his(&bench, "a.temp", "hisErr");
         wait(|| err().is_some_and(|err| err.contains(why)), why).await;
         assert_eq!(his(&bench, "a.temp", "hisStatus").as_deref(), Some("fault"));
-        bench.a.tell_past("a.temp", [(ago(100 + at), number(3.0))]);
+        let good = since.checked_add(SignedDuration::from_secs(at)).unwrap();
+        bench.a.tell_past("a.temp", [(good, number(3.0))]);
         let status = || his(&bench, "a.temp", "hisStatus");
         wait(|| status().as_deref() == Some("ok"), "ok again").await;
     }
