@@ -196,7 +196,7 @@ fn file_bytes(path: &Path) -> Fallible<f64> {
 /// The shortest of some runs, in milliseconds.
 fn best(mut run: impl FnMut() -> Fallible<()>) -> Fallible<f64> {
     let mut best = f64::INFINITY;
-    for _ in 0..7 {
+    for _ in 0..25 {
         let start = Instant::now();
         run()?;
         best = best.min(start.elapsed().as_secs_f64() * 1e3);

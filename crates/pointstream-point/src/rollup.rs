@@ -47,7 +47,20 @@ impl Bucket {
         }
     }
 
+    #[inline]
     fn add(&mut self, val: &Value) {
+        // The usual case: a number after another of the same unit.
+        if let (Value::Number(number, unit), Value::Number(last, its)) = (val, &mut self.last)
+            && unit == its
+            && !number.is_nan()
+        {
+            (self.min, self.max) = (self.min.min(*number), self.max.max(*number));
+            self.sum += number;
+            self.count += 1;
+            self.numbers += 1;
+            *last = *number;
+            return;
+        }
         let number = match val {
             Value::Number(number, _) => *number,
             // The share of the time in which it holds, as far as items tell.
@@ -58,11 +71,7 @@ impl Bucket {
         if self.count == 0 {
             self.first.clone_from(val);
         }
-        match (&mut self.last, val) {
-            // The usual case, for which nothing is cloned.
-            (Value::Number(last, unit), Value::Number(_, its)) if unit == its => *last = number,
-            (last, val) => last.clone_from(val),
-        }
+        self.last.clone_from(val);
         self.count += 1;
         if number < self.min {
             self.min = number;
@@ -111,6 +120,7 @@ impl Rollup {
     }
 
     /// Adds an item. Gives the bucket before it, if that ends here.
+    #[inline]
     pub fn add(&mut self, item: &HisItem) -> Option<Bucket> {
         if let Some((bucket, end)) = &mut self.current
             && item.ts < *end
@@ -118,6 +128,11 @@ impl Rollup {
             bucket.add(&item.val);
             return None;
         }
+        self.begin(item)
+    }
+
+    /// Begins the bucket in which an item is. Gives the one before it.
+    fn begin(&mut self, item: &HisItem) -> Option<Bucket> {
         let (start, end) = self.bounds(item.ts);
         let mut bucket = Bucket::new(start);
         bucket.add(&item.val);
