@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 
 use crate::StaticFile;
 use crate::console::CONSOLE;
+use crate::mount::{Mount, Mounts};
 
 /// How the HTTP face behaves.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Options {
     /// The URLs of what topics are made of, each with the topic's name: by these a topic can be asked
     /// for as well, as in `GET /http://api.example/prices`.
     pub sources: Vec<(String, String)>,
+    /// Other APIs beside this one. See [`Options::mount`].
+    pub(crate) mounts: Mounts,
     /// What clients may take.
     pub limits: Limits,
     /// The `retry` of an event stream: how long a client waits before it connects again. Varied by a
@@ -51,11 +54,18 @@ impl Options {
             token: None,
             files: CONSOLE,
             sources: Vec::new(),
+            mounts: Mounts::default(),
             limits: Limits::default(),
             retry: Duration::from_secs(3),
             heartbeat: Duration::from_secs(10),
             seed,
         }
+    }
+
+    /// Serves another API as well, under its prefix and behind the same guard. It must not be a
+    /// prefix of this API's own.
+    pub fn mount(&mut self, mount: Arc<dyn Mount>) {
+        self.mounts.0.push(mount);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::cors::Origins;
 use crate::direct::Choruses;
 use crate::hosts::Hosts;
 use crate::metrics::Counters;
+use crate::mount::After;
 use crate::routes::group::Groups;
 use crate::syncs::Syncs;
 use crate::{Admin, Options};
@@ -77,12 +78,14 @@ impl App {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
+    /// What it becomes behind its last answer, where that hands it over.
+    pub(crate) after: After,
     closing: AtomicBool,
 }
 
 impl Connection {
-    pub(crate) const fn new(local: SocketAddr) -> Self {
-        Self { local, closing: AtomicBool::new(false) }
+    pub(crate) fn new(local: SocketAddr) -> Self {
+        Self { local, after: After::default(), closing: AtomicBool::new(false) }
     }
 
     /// Asks the streams of this connection to end when they are polled next.

@@ -126,7 +126,7 @@ pub(super) enum Next {
 }
 
 /// How many times the document's bytes the ring may hold.
-const RING_DOCUMENTS: usize = 4;
+const RING_DOCUMENTS: usize = 2;
 
 /// What the ring may hold in any case: four times a tiny document is less than one framed patch,
 /// and no subscriber would ever see one.
