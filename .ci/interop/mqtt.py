@@ -362,6 +362,7 @@ cur = "plc/once"
             stale = until(lambda: point("site.stale")["curStatus"] == "stale", 10)
             check("gateway: what is not told again goes stale", stale, point("site.stale"))
             published(cloud, url, plc)
+            observed(url, plc)
             body = json.dumps({"val": 19.5}).encode()
             request = urllib.request.Request(f"{url}/v1/points/site.setpoint/write", body)
             request.add_header("Content-Type", "application/json")
@@ -421,6 +422,16 @@ def published(cloud, url, plc):
     check("publish: patches, and a snapshot that follows", until(both), (latest, patches))
     revisions = [int(patch["revision"].split("#")[1]) for patch in patches]
     check("publish: patches in their order", revisions == sorted(set(revisions)), revisions)
+
+
+def observed(url, plc):
+    """What is no point can be observed by the connector's session, over HTTP."""
+    with urllib.request.urlopen(f"{url}/v1/connectors/site/observe?filter=free/%2B", timeout=20) as stream:
+        plc.publish("free/1", '{"a":1}', qos=1)
+        line = next(line for line in stream if line.startswith(b"data: "))
+    message = json.loads(line[6:])
+    holds = (message["topic"], message["payload"], message["qos"]) == ("free/1", '{"a":1}', 1)
+    check("gateway: a topic that is no point is observed over HTTP", holds, message)
 
 
 def will(broker):

@@ -168,6 +168,11 @@ def connectors(api):
     assert any(entry.get("hex") for entry in view["entries"])
     api.call(PLANT, "GET", trace, id="ahu", query="?since=0", headers={"Accept": "text/event-stream"})
     api.call(PLANT, "POST", trace, id="ahu", body={"on": False})
+    # A connector of Modbus has nothing but its points; with a broker it is called by mqtt.py.
+    observe = "/v1/connectors/{id}/observe"
+    api.call(PLANT, "GET", observe, 501, id="ahu", query="?filter=%23")
+    api.call(PLANT, "GET", observe, 400, id="ahu")
+    api.called.add((observe, "get"))
     added = {"points": [{"id": "ahu.added", "kind": "Number", "cur": "input:30001:s2"}]}
     api.call(PLANT, "POST", "/v1/connectors/{id}/points", id="ahu", body=added)
     api.call(PLANT, "POST", "/v1/connectors/{id}/points", 400, id="ahu", body={"points": [{"id": "a b", "kind": "Number"}]}, takes=False)

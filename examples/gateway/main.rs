@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 mod args;
 mod plant;
 mod station;
+mod store;
 
 use args::{Args, Task};
 use plant::{DEVICES, Plant};
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Task::Help => print(args::HELP),
         Task::Version => print(concat!("gateway ", env!("CARGO_PKG_VERSION"))),
         Task::PrintConfig => print(SAMPLE.trim_end()),
+        Task::CheckStore(ref path) => said(store::check(path)),
+        Task::RepairStore(ref path) => said(store::repair(path)),
         Task::Check | Task::Run => {
             let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
             tracing_subscriber::fmt()
@@ -55,14 +58,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints what was found; something that is wrong is a failure.
+fn said(found: Result<String, String>) -> ExitCode {
+    found.map_or_else(|error| fail(&error), |text| print(&text))
+}
+
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut simulator = Simulator::new();
     let mut source = Source::new(&args);
     let mut registry = Registry::new();
     let services = IotmpServices::register(&mut registry);
     modbus::register(&mut registry);
-    mqtt::register(&mut registry);
-    let mut gateway = Gateway::new(registry).with_iotmp(services);
+    let sessions = mqtt::register(&mut registry);
+    let mut gateway = Gateway::new(registry).with_iotmp(services).with_mqtt_sessions(sessions);
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);
     }
@@ -76,9 +84,12 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     } else if args.config.is_none() {
         return Err("without the simulator there is nothing to read: name a --config".into());
     }
-    let config = source.read(&simulator)?;
-    let applied = gateway.apply(config.clone()).await;
-    applied.map_err(|error| config.locate(&error).to_string())?;
+    {
+        // Let go at once: that of a large site takes megabytes.
+        let config = source.read(&simulator)?;
+        let applied = gateway.apply(config.clone()).await;
+        applied.map_err(|error| config.locate(&error).to_string())?;
+    }
     let http = gateway.http().await?;
     let addr = http.local_addr();
     greet(&gateway, &args, addr);

@@ -9,8 +9,9 @@ use pointstream_point::{
 };
 use serde::{Serialize, Serializer};
 
-use crate::functions::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed};
+use crate::functions::{AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed};
 use crate::his::{HisAnswer, HisQuery, HisReadError};
+use crate::observe::ObserveFeed;
 
 /// What the routes for points and connectors ask for: the seam between HTTP and whoever owns them.
 ///
@@ -69,6 +70,19 @@ pub trait Admin: Send + Sync + 'static {
     fn trace(&self, connector: &str) -> Option<Arc<dyn TraceFeed>> {
         let _ = connector;
         None
+    }
+
+    /// Observes what a connector's device sends beside its points: for MQTT, the topics of a filter.
+    ///
+    /// *Cancel safety*: a client that goes away drops the future, and nothing is observed.
+    fn observe<'a>(
+        &'a self,
+        connector: &'a str,
+        filter: &'a str,
+        qos: Option<u8>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ObserveFeed>, ConnError>> {
+        let _ = (connector, filter, qos);
+        Box::pin(async { Err(ConnError::Failed(Fault::unsupported("observing"))) })
     }
 
     /// The ids of the points of a connector.
@@ -134,13 +148,21 @@ pub trait Admin: Send + Sync + 'static {
         })
     }
 
-    /// Adds points to a connector in the configuration file, for good.
+    /// Adds points to a connector for good: in the file that is named, else in the connector's CSV
+    /// point file if it has one, else in the configuration file. Gives which it was.
     fn add_points<'a>(
         &'a self,
         connector: &'a str,
         points: Vec<AddPoint>,
-    ) -> BoxFuture<'a, Result<(), ChangeError>> {
-        let _ = (connector, points);
+        to: Option<AddTo>,
+    ) -> BoxFuture<'a, Result<AddTo, ChangeError>> {
+        let _ = (connector, points, to);
+        Box::pin(async { Err(ChangeError::NoFile) })
+    }
+
+    /// Brings back a connector's CSV point file before its last change that was made here.
+    fn restore_points<'a>(&'a self, connector: &'a str) -> BoxFuture<'a, Result<(), ChangeError>> {
+        let _ = connector;
         Box::pin(async { Err(ChangeError::NoFile) })
     }
 

@@ -15,6 +15,7 @@
 //! | `GET /v1/points`, `GET /v1/points/{id}` | the points |
 //! | `POST /v1/points/{id}/write` | writes a value: `{"val": …}` |
 //! | `GET /v1/connectors` | the connectors |
+//! | `GET /v1/connectors/{id}/observe?filter=…` | what its device sends beside its points, as Server-Sent Events |
 //! | `GET /healthz` | whether the process answers |
 //! | `GET /metrics` | counters in the text format of Prometheus |
 //! | `GET /` | the console page |
@@ -55,6 +56,7 @@ mod hosts;
 mod io;
 mod metrics;
 mod mount;
+mod observe;
 mod openapi;
 mod options;
 mod query;
@@ -72,9 +74,12 @@ pub use admin::{
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
-pub use functions::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use functions::{
+    AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed, TraceRow, TraceView,
+};
 pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
 pub use mount::{Mount, MountRequest, Mounted};
+pub use observe::{Heard, ObserveFeed, ObserveView};
 pub use options::{Limits, Options, Token};
 pub use routes::router;
 pub use server::Server;

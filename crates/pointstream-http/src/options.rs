@@ -81,8 +81,10 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// The bytes of a request's target; a longer one is answered 414.
     pub target_bytes_max: usize,
-    /// The bytes of a request's body; a longer one is answered 413.
+    /// The bytes of a request's body, unpacked; a longer one is answered 413.
     pub body_bytes_max: usize,
+    /// How many times its length a request's body may unpack to; beyond it is answered 413.
+    pub unpack_ratio_max: usize,
     /// The bytes that are read and thrown away after an answer that came before the request's end,
     /// so that the client sees the answer.
     pub drain_bytes_max: usize,
@@ -102,8 +104,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 20,000 connections, 128 requests on one of HTTP/2, heads of 16 KiB, targets of 8 KiB, bodies of 1 MiB, draining of 16 MiB,
-    /// pages of 10,000 points; 10 s for a head and a body, 30 s for a stall, 1 s to drain, 1.5 s to
+    /// 20,000 connections, 128 requests on one of HTTP/2, heads of 16 KiB, targets of 8 KiB, bodies of
+    /// 1 MiB that unpack to a hundred times their length, draining of 16 MiB, pages of 10,000 points; 10 s for a head and a body, 30 s for a stall, 1 s to drain, 1.5 s to
     /// end.
     fn default() -> Self {
         Self {
@@ -112,6 +114,7 @@ impl Default for Limits {
             head_bytes_max: 16 << 10,
             target_bytes_max: 8 << 10,
             body_bytes_max: 1 << 20,
+            unpack_ratio_max: 100,
             drain_bytes_max: 16 << 20,
             page_points_max: 10_000,
             head_timeout: Duration::from_secs(10),

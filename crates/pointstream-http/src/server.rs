@@ -122,6 +122,7 @@ impl Server {
         let drained = async { while tasks.join_next().await.map(on_done).is_some() {} };
         let _ = tokio::time::timeout(limits.shutdown_timeout, drained).await;
         tasks.shutdown().await;
+        app.choruses.end();
         info!(addr = %local, "HTTP has ended.");
     }
 }

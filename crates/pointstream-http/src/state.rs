@@ -8,6 +8,7 @@ use pointstream_time::Seed;
 use tokio::time::Instant;
 
 use crate::cors::Origins;
+use crate::direct::Choruses;
 use crate::hosts::Hosts;
 use crate::metrics::Counters;
 use crate::mount::After;
@@ -24,6 +25,7 @@ pub(crate) struct App {
     pub(crate) origins: Origins,
     pub(crate) counters: Counters,
     pub(crate) groups: Groups,
+    pub(crate) choruses: Arc<Choruses>,
     pub(crate) syncs: Syncs,
     /// The origin of the grid that heartbeats are aligned to.
     pub(crate) started: Instant,
@@ -40,6 +42,7 @@ impl App {
             origins: Origins::new(&options.allowed_origins),
             counters: Counters::default(),
             groups: Groups::default(),
+            choruses: Arc::default(),
             syncs: Syncs::default(),
             started: Instant::now(),
             ending: AtomicBool::new(false),

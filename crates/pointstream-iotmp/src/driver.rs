@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use pointstream_conn::{
     Binding, Context, Driver, Features, Learn, OpError, Readings, Registry, Request, Write,
 };
-use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tags, Times, Value};
+use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tags, Value};
 use tokio::time::timeout;
 
 use crate::config::Config;
@@ -116,7 +116,7 @@ impl Iotmp {
             Ok(value) => {
                 let sample = Sample::new(value.unwrap_or_default());
                 for key in &*request.points {
-                    self.points.give(*key, &sample, None, into);
+                    self.points.give(*key, &sample, into);
                 }
             }
             Err(error) => {
@@ -277,14 +277,17 @@ impl Driver for Iotmp {
     }
 }
 
-/// What a stream has told of its points.
+/// What a stream has told of its points. A value with a time is one that the device kept while it was
+/// away: it is of the past, and the present one follows.
 fn take(points: &Points, feed: &Feed, update: &Update, into: &mut Readings) {
     match update {
         Update::Value(sample) => {
-            let millis = sample.time_ms.and_then(|millis| i64::try_from(millis).ok());
-            let source = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-            let times = source.map(|source| Times { source: Some(source), server: None });
-            feed.points.iter().for_each(|key| points.give(*key, sample, times, into));
+            let Some(millis) = sample.time_ms else {
+                return feed.points.iter().for_each(|key| points.give(*key, sample, into));
+            };
+            let at = i64::try_from(millis).ok().map(Timestamp::from_millisecond);
+            let at = at.and_then(Result::ok);
+            feed.points.iter().for_each(|key| points.give_past(*key, sample, at, into));
         }
         Update::Ended => {
             let fault = Fault::permanent("the device does not stream this resource");

@@ -3,6 +3,7 @@
 mod inbox;
 mod links;
 mod points;
+mod sessions;
 mod sparkplug;
 mod write;
 
@@ -10,9 +11,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pointstream_conn::{Binding, Context, Driver, Features, OpError, Readings, Registry, Write};
-use pointstream_point::{Fault, PointKey, Tag, Tags, Value};
+use pointstream_point::{Fault, Id, PointKey, Tag, Tags, Value};
 use tokio::sync::{mpsc, watch};
 
+pub use sessions::{ObserveError, Sessions};
 pub use sparkplug::{
     MetricAddress, MetricAddressError, Sparkplug, SparkplugConfig, metric_of_point, point_of_metric,
 };
@@ -26,15 +28,21 @@ use crate::packet::SubscribeOptions;
 /// Teaches `registry` the kinds `mqtt`, configured by [`Config`], and `sparkplug`, by
 /// [`SparkplugConfig`].
 ///
-/// Connectors of one registry that say the same of their broker share one session.
-pub fn register(registry: &mut Registry) {
-    let links = Arc::<Links>::default();
+/// Connectors of one registry that say the same of their broker share one session. By the
+/// [`Sessions`] that this gives, an application observes topics beside the points.
+pub fn register(registry: &mut Registry) -> Sessions {
+    let sessions = Sessions::default();
+    let links = Arc::clone(&sessions.0);
     registry.register("mqtt", move |config: Config, context: &Context| {
         // What is wrong with a file is said at once, not at the first connection.
         config.broker("").map_err(Fault::permanent)?;
-        Ok(Mqtt::on_links(config, Arc::clone(&links), context.seed))
+        links.begin(&context.id, context.seed, &config);
+        let mut driver = Mqtt::on_links(config, Arc::clone(&links), context.seed);
+        driver.connector = Some(context.id.clone());
+        Ok(driver)
     });
     sparkplug::register(registry);
+    sessions
 }
 
 /// A client of a broker, whose topics are points.
@@ -54,6 +62,8 @@ pub struct Mqtt {
     subscribed: BTreeSet<Arc<str>>,
     way: Option<Way>,
     session: Option<Open>,
+    /// The connector that it was made for, where a registry made it.
+    connector: Option<Id>,
     /// Kept from event to event for its memory.
     batch: Vec<Observed>,
 }
@@ -94,6 +104,7 @@ impl Mqtt {
             subscribed: BTreeSet::new(),
             way: None,
             session: None,
+            connector: None,
             batch: Vec::new(),
         }
     }
@@ -148,6 +159,9 @@ impl Mqtt {
 
 impl Drop for Mqtt {
     fn drop(&mut self) {
+        if let Some(connector) = &self.connector {
+            self.links.end(connector, self.seed);
+        }
         if let Some(Way { client, id, .. }) = &self.way {
             client.detach(*id);
         }

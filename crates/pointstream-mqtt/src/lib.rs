@@ -34,8 +34,8 @@ pub use address::{AddressError, Confirm, Sink, Source};
 pub use config::{Availability, Config, ConfigError, Files, Password, WillConfig};
 #[cfg(feature = "driver")]
 pub use driver::{
-    MetricAddress, MetricAddressError, Mqtt, Sparkplug, SparkplugConfig, metric_of_point,
-    point_of_metric, register,
+    MetricAddress, MetricAddressError, Mqtt, ObserveError, Sessions, Sparkplug, SparkplugConfig,
+    metric_of_point, point_of_metric, register,
 };
 pub use error::{DecodeError, EncodeError, Malformed};
 #[cfg(feature = "driver")]

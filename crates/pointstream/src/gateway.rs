@@ -17,12 +17,16 @@ use crate::config::{Config, ConnectorConfig};
 #[cfg(feature = "http")]
 mod details;
 #[cfg(feature = "store")]
+mod his_options;
+#[cfg(feature = "store")]
 mod history;
 #[cfg(feature = "iotmp")]
 mod iotmp;
 mod keeper;
 mod levels;
 mod notices;
+#[cfg(feature = "store")]
+mod past;
 mod plan;
 mod publish;
 mod row;
@@ -188,6 +192,18 @@ pub enum WriteError {
     NotKept(String),
 }
 
+/// The way to topics that are no points, and room for so many who observe them.
+#[cfg(all(feature = "http", feature = "mqtt"))]
+#[derive(Clone, Debug)]
+pub(crate) struct Observing {
+    pub(crate) sessions: pointstream_mqtt::Sessions,
+    pub(crate) places: Arc<tokio::sync::Semaphore>,
+}
+
+/// How many readers observe at a time.
+#[cfg(all(feature = "http", feature = "mqtt"))]
+const OBSERVERS_MAX: usize = 64;
+
 /// How long the store may take when the gateway ends.
 const STORE_FAREWELL: Duration = Duration::from_secs(5);
 
@@ -247,6 +263,16 @@ impl Gateway {
         self.shared.lock().his.store.clone()
     }
 
+    /// This gateway, whose connectors of kind `mqtt` can be observed over HTTP: with the sessions that
+    /// [`pointstream_mqtt::register`] gave. At most 64 readers observe at a time.
+    #[cfg(all(feature = "http", feature = "mqtt"))]
+    #[must_use]
+    pub fn with_mqtt_sessions(self, sessions: pointstream_mqtt::Sessions) -> Self {
+        let places = Arc::new(tokio::sync::Semaphore::new(OBSERVERS_MAX));
+        self.shared.lock().observing = Some(Observing { sessions, places });
+        self
+    }
+
     /// What the gateway is.
     pub fn config(&self) -> &Config {
         &self.config
@@ -271,6 +297,8 @@ impl Gateway {
         let running = self.shared.running();
         let plan = Plan::new(&self.registry, &running, &config, &mut self.seed)?;
         let publishers = self.publishing.plan(&config.publish)?;
+        #[cfg(feature = "mqtt")]
+        let nodes = sparkplug::Plan::new(&self.shared, &config.sparkplug)?;
         while let Some(ended) = self.connectors.try_join_next() {
             on_ended(ended);
         }
@@ -316,22 +344,27 @@ impl Gateway {
         // What leaves leaves first, since a topic of points may become one that is polled.
         #[cfg(feature = "poll")]
         let retired = self.shared.sources().retire(self.hub(), &config);
-        applied.topics = topics::apply(&self.shared, &config.effective_topics()).await?;
+        // What goes wrong on the way leaves all else applied.
+        let topics = topics::apply(&self.shared, &config.effective_topics()).await;
         #[cfg(feature = "poll")]
-        {
+        let begun = {
             let shared = Arc::clone(&self.shared);
-            let begun = shared.sources().begin(&shared.hub, &config, &mut self.seed)?;
-            let named: BTreeSet<Id> = retired.into_iter().chain(begun).collect();
-            applied.topics.extend(named);
-        }
+            shared.sources().begin(&shared.hub, &config, &mut self.seed)
+        };
         let seed = self.seed.next_u64();
         self.publishing.apply(publishers, &self.shared.hub, seed).await;
+        #[cfg(feature = "mqtt")]
+        sparkplug::apply(&self.shared, &config.sparkplug, nodes, &mut self.edges).await;
+        applied.topics = topics?;
+        #[cfg(feature = "poll")]
+        {
+            let named: BTreeSet<Id> = retired.into_iter().chain(begun?).collect();
+            applied.topics.extend(named);
+        }
         #[cfg(feature = "http")]
         {
             self.shared.lock().config_path.clone_from(&config.path);
         }
-        #[cfg(feature = "mqtt")]
-        sparkplug::apply(&self.shared, &config.sparkplug, &mut self.edges).await?;
         self.config = config;
         Ok(applied)
     }
@@ -348,6 +381,8 @@ impl Gateway {
         self.check_limits(&config)?;
         let plan = Plan::new(&self.registry, &BTreeMap::new(), &config, &mut Seed::new(0))?;
         publish::Publishing::default().plan(&config.publish)?;
+        #[cfg(feature = "mqtt")]
+        sparkplug::Plan::new(&self.shared, &config.sparkplug)?;
         let mut drivers = plan.drivers;
         let mut faults = Vec::new();
         for connector in &config.connectors {
@@ -394,6 +429,8 @@ impl Gateway {
         // What was promised to be kept is on the disk before this ends, unless the disk hangs.
         let stored = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_FAREWELL, stored).await;
+        // Whoever opens the store's file next finds that nobody has it any more.
+        while self.services.join_next().await.is_some() {}
     }
 
     #[cfg(feature = "http")]

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pointstream_conn::{BucketView, PollStats, PollTimes, Trace, TraceEntry, WriteDone};
+#[cfg(feature = "mqtt")]
+use pointstream_http::ObserveFeed;
 use pointstream_http::{
-    AddPoint, Admin, BindError, BoxFuture, ChangeError, ConnAct, ConnError, ConnectorView,
+    AddPoint, AddTo, Admin, BindError, BoxFuture, ChangeError, ConnAct, ConnError, ConnectorView,
     LevelView, LevelsView, Options, PointView, PointsPage, PointsQuery, QueryError, Server, Token,
     TraceFeed, TraceRow, TraceView, WriteError, WriteOutcome,
 };
@@ -24,6 +26,8 @@ use pointstream_time::Seed;
 use crate::config::{ConfigFile, EditError, NewPoint};
 use crate::gateway::{Gateway, LevelWritten, Shared};
 
+#[cfg(feature = "mqtt")]
+mod observe;
 mod token;
 
 /// Why the gateway cannot be served.
@@ -209,6 +213,16 @@ impl Admin for Face {
         Some(Arc::new(Feed(trace)))
     }
 
+    #[cfg(feature = "mqtt")]
+    fn observe<'a>(
+        &'a self,
+        connector: &'a str,
+        filter: &'a str,
+        qos: Option<u8>,
+    ) -> BoxFuture<'a, Result<Arc<dyn ObserveFeed>, ConnError>> {
+        Box::pin(observe::observe(&self.shared, connector, filter, qos))
+    }
+
     fn points_of(&self, connector: &str) -> Option<Vec<Id>> {
         let state = self.shared.lock();
         Some(state.conns.get(connector)?.point_ids().cloned().collect())
@@ -326,14 +340,34 @@ impl Admin for Face {
         &'a self,
         connector: &'a str,
         points: Vec<AddPoint>,
-    ) -> BoxFuture<'a, Result<(), ChangeError>> {
+        to: Option<AddTo>,
+    ) -> BoxFuture<'a, Result<AddTo, ChangeError>> {
         let connector = connector.parse::<Id>();
         let edit = move |file: ConfigFile| {
             let connector = connector.map_err(|error| ChangeError::Refused(error.to_string()))?;
             let points: Vec<NewPoint> = points.into_iter().map(new_point).collect();
-            file.add_points(&connector, &points).map_err(change_error)
+            let to = match to {
+                Some(to) => to,
+                None => match file.point_file(&connector).map_err(change_error)? {
+                    Some(_) => AddTo::PointFile,
+                    None => AddTo::Config,
+                },
+            };
+            let added = match to {
+                AddTo::PointFile => file.add_points_to_file(&connector, &points),
+                AddTo::Config => file.add_points(&connector, &points),
+            };
+            added.map(|()| to).map_err(change_error)
         };
         Box::pin(self.change_config(edit))
+    }
+
+    fn restore_points<'a>(&'a self, connector: &'a str) -> BoxFuture<'a, Result<(), ChangeError>> {
+        let connector = connector.parse::<Id>();
+        Box::pin(self.change_config(move |file| {
+            let connector = connector.map_err(|error| ChangeError::Refused(error.to_string()))?;
+            file.restore_points(&connector).map_err(change_error)
+        }))
     }
 
     fn restore_config(&self) -> BoxFuture<'_, Result<(), ChangeError>> {
@@ -379,10 +413,10 @@ fn his_rows(
 
 impl Face {
     /// Changes the file of the configuration, one change at a time.
-    fn change_config(
+    fn change_config<T: Send + 'static>(
         &self,
-        change: impl FnOnce(ConfigFile) -> Result<(), ChangeError> + Send + 'static,
-    ) -> impl Future<Output = Result<(), ChangeError>> + Send + 'static {
+        change: impl FnOnce(ConfigFile) -> Result<T, ChangeError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, ChangeError>> + Send + 'static {
         let (path, turn) = (self.shared.lock().config_path.clone(), Arc::clone(&self.changing));
         async move {
             let path = path.ok_or(ChangeError::NoFile)?;

@@ -54,7 +54,7 @@ fn run<'a>(
     pieces: impl Iterator<Item = &'a [u8]> + Clone,
 ) -> (Vec<Event>, Vec<u8>) {
     let mut config = Config::new(version, "c").with_session(Duration::from_secs(60));
-    (config.packet_len_max, config.receive_max) = (300, 8);
+    (config.packet_len_max, config.receive_max, config.topic_alias_used_max) = (300, 8, 2);
     let mut session = Session::new(config);
     let options = SubscribeOptions { qos: QoS::ExactlyOnce, ..SubscribeOptions::default() };
     session.subscribe("a/+", options).expect("a filter");

@@ -204,10 +204,16 @@ pub(super) const OPS: &[Op] = &[
     post(
         "/v1/connectors/{id}/points",
         "connectors",
-        "Adds points to a connector in the configuration file.",
+        "Adds points to a connector in its CSV point file or in the configuration file.",
         &[(JSON, "Added")],
     )
     .taking(&[(JSON, "AddPoints")]),
+    post(
+        "/v1/connectors/{id}/points/restore",
+        "connectors",
+        "Brings the connector's CSV point file before its last change back.",
+        &[(JSON, "Restored")],
+    ),
     get(
         "/v1/connectors/{id}/learn",
         "connectors",
@@ -229,6 +235,16 @@ pub(super) const OPS: &[Op] = &[
         &[(JSON, "TraceState")],
     )
     .taking(&[(JSON, "SetTrace")]),
+    get(
+        "/v1/connectors/{id}/observe",
+        "connectors",
+        "What a connector's device sends beside its points: for MQTT, the messages of a filter.",
+        &[(EVENTS, "")],
+    )
+    .asking(&[
+        ("filter", "the topic filter"),
+        ("qos", "0, 1 or 2; that of the connector if left out"),
+    ]),
     post(
         "/v1/connectors/{id}/{act}",
         "connectors",

@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::body;
 use crate::error::{ApiError, json};
 use crate::follow::{Tracing, follow};
+use crate::observe::Observing;
 use crate::query::Query;
 use crate::state::{App, Connection};
-use crate::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed};
+use crate::{AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed};
 
 /// `GET …/learn?at=…`: one level of the connector's tree. What leads further has `learn`, which is
 /// the next `at`.
@@ -59,9 +60,11 @@ pub(super) async fn points(
 #[serde(deny_unknown_fields)]
 struct AddPoints {
     points: Vec<AddPoint>,
+    to: Option<AddTo>,
 }
 
-/// `POST …/points` with `{"points":[…]}`: adds them in the configuration file.
+/// `POST …/points` with `{"points":[…]}`: adds them in the connector's CSV point file or in the
+/// configuration file.
 pub(super) async fn add_points(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -71,8 +74,19 @@ pub(super) async fn add_points(
     let id = super::id(path)?;
     let add: AddPoints = body::read_json(&headers, body, &app.options.limits).await?;
     let count = add.points.len();
-    app.admin.add_points(&id, add.points).await.map_err(|error| change_error(&error))?;
-    Ok(json(&serde_json::json!({"id": id, "added": count})))
+    let to = app.admin.add_points(&id, add.points, add.to).await;
+    let to = to.map_err(|error| change_error(&error))?;
+    Ok(json(&serde_json::json!({"id": id, "added": count, "to": to})))
+}
+
+/// `POST …/points/restore`: brings the connector's CSV point file before the last change back.
+pub(super) async fn restore_points(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    app.admin.restore_points(&id).await.map_err(|error| change_error(&error))?;
+    Ok(json(&serde_json::json!({"restored": true})))
 }
 
 /// `POST /v1/config/restore`: brings the file before the last change back.
@@ -148,6 +162,29 @@ pub(super) fn since(uri: &Uri, headers: &HeaderMap) -> Result<u64, ApiError> {
 pub(super) fn wants_events(headers: &HeaderMap) -> bool {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     accept.is_some_and(|accept| accept.contains("text/event-stream"))
+}
+
+/// `GET …/observe?filter=…&qos=…`: what the device sends, message by message, as events.
+pub(super) async fn observe(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    extensions: Extensions,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    let query = Query::of(&uri);
+    let filter = query.get("filter").filter(|filter| !filter.is_empty());
+    let filter = filter.ok_or_else(|| {
+        ApiError::bad_request("No filter", "filter says what is to be observed, such as site/%23.")
+    })?;
+    let qos = query
+        .get("qos")
+        .map(|text| text.parse().ok().filter(|qos| *qos <= 2))
+        .map(|qos| qos.ok_or_else(|| ApiError::bad_request("Bad qos", "qos is 0, 1 or 2.")));
+    let observed = app.admin.observe(&id, filter, qos.transpose()?).await;
+    let feed = observed.map_err(|error| conn_error(&id, &error))?;
+    let connection = extensions.get::<Arc<Connection>>().map(Arc::clone);
+    Ok(follow(Arc::new(Observing(feed)), 0, connection))
 }
 
 #[derive(Deserialize)]

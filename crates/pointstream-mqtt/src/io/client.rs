@@ -286,11 +286,11 @@ impl Client {
             check_filter(filter).map_err(SubscribeError::from)?;
             wanted.push((filter.into(), options));
         }
-        let id = self.new_id();
-        let inbox = self.attach(id, Arc::default(), Vec::new()).await?;
+        let (id, gate) = (self.new_id(), Arc::<Gate>::default());
+        let inbox = self.attach(id, Arc::clone(&gate), Vec::new()).await?;
         // Before there is a connection, so that nothing of a session that is resumed passes by.
         let results = self.subscribe(id, wanted).await;
-        let observation = Observation { inbox, id, client: self.clone(), _pin: self.pin() };
+        let observation = Observation { inbox, id, gate, client: self.clone(), _pin: self.pin() };
         let results = results?;
         match results.await {
             Ok(results) => match results.iter().find_map(|(_, result)| result.err()) {

@@ -104,6 +104,11 @@ impl Edge {
         self.change(|node| node.set_reachable(device, reachable));
     }
 
+    /// As [`EdgeNode::dropped`].
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped()
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut EdgeNode) -> T) -> T {
         let result = change(&mut self.lock());
         self.0.changed.notify_one();

@@ -114,7 +114,7 @@ mod tests {
         let mut gather = Gather::default();
         let (mut now, mut waits) = (Instant::ORIGIN, 0);
         for _ in 0..10_000 {
-            now = now + Duration::from_micros(100);
+            now += Duration::from_micros(100);
             if let Some(until) = gather.until() {
                 now = now.max(until);
                 waits += 1;

@@ -6,7 +6,7 @@ use futures_core::Stream;
 use tokio::sync::mpsc;
 
 use crate::io::client::{Client, Pin};
-use crate::io::takers::TakerId;
+use crate::io::takers::{Gate, TakerId};
 use crate::packet::Reason;
 use crate::session::Message;
 
@@ -35,17 +35,31 @@ pub enum Observed {
 /// The messages of a filter, as a stream.
 ///
 /// It keeps the session open, and its subscription stands with every connection, until it is dropped.
-/// Nothing is dropped on the way: where it is not read, the session is not read from either, so that
-/// the broker keeps what it has for the client as long as it likes.
+/// Nothing is dropped on the way, unless that is [wanted](Self::let_go): where it is not read, the session
+/// is not read from either, so that the broker keeps what it has for the client as long as it likes.
 #[derive(Debug)]
 pub struct Observation {
     pub(crate) inbox: mpsc::Receiver<Observed>,
     pub(crate) id: TakerId,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) client: Client,
     pub(crate) _pin: Pin,
 }
 
 impl Observation {
+    /// Lets messages go that find no room, rather than have the session wait: for a reader who may
+    /// be slow and must not hold up others. There is room for 1,024.
+    #[must_use]
+    pub fn let_go(self) -> Self {
+        self.gate.leave();
+        self
+    }
+
+    /// Whether messages were let go since this was asked last.
+    pub fn has_missed(&self) -> bool {
+        self.gate.take_missed()
+    }
+
     /// The next one; `None` when the client has ended.
     ///
     /// # Cancel safety

@@ -27,8 +27,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// The taker goes. Only drivers do.
-    #[cfg(feature = "driver")]
+    /// The taker goes, or is not to be waited for.
     pub(crate) fn leave(&self) {
         self.is_away.store(true, Ordering::Release);
     }
@@ -37,6 +36,11 @@ impl Gate {
     #[cfg(feature = "driver")]
     pub(crate) fn enter(&self) -> bool {
         self.is_away.store(false, Ordering::Release);
+        self.take_missed()
+    }
+
+    /// Whether it has missed something since it was asked last.
+    pub(crate) fn take_missed(&self) -> bool {
         self.missed.swap(false, Ordering::AcqRel)
     }
 

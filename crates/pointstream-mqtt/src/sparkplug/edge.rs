@@ -14,8 +14,10 @@ use super::value::{Value, ValueError};
 use super::{DecodeError, is_id};
 use crate::packet::QoS;
 use group::Group;
+use store::Store;
 
 mod group;
+mod store;
 
 /// The state machine of an edge node.
 ///
@@ -24,7 +26,9 @@ mod group;
 /// up. It is told the time and given messages; it gives messages to be published, and events, which
 /// are drained after each call.
 ///
-/// What changes while there is no connection is part of the next birth; it is not sent as history.
+/// What changes while there is no connection, or the primary host is offline, is part of the next birth.
+/// With [`EdgeConfig::history_max`] the values before that are kept as well, and sent as historical after
+/// the births.
 ///
 /// Source: Sparkplug 3.0.0, 5.4 to 5.9 (edge node), 6.4.28 (sequence numbers).
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub struct EdgeNode {
     born_at: Option<Instant>,
     /// Since when the primary host is known to be online or offline.
     host_since: Option<u64>,
+    /// What changed while nobody listened.
+    store: Store,
     events: VecDeque<EdgeEvent>,
 }
 
@@ -73,6 +79,9 @@ pub struct EdgeConfig {
     pub batch_max: usize,
     /// The least time between two births that are asked for; 1 s by default.
     pub rebirth_min: Duration,
+    /// How many values are kept that changed while there was no connection or the primary host was
+    /// offline; beyond it the oldest are dropped. 0, none, by default.
+    pub history_max: usize,
     /// What a command may have at most.
     pub limits: Limits,
 }
@@ -86,6 +95,7 @@ impl EdgeConfig {
             aliases: true,
             batch_max: 500,
             rebirth_min: Duration::from_secs(1),
+            history_max: 0,
             limits: Limits::default().with_len_max(1 << 20),
         }
     }
@@ -153,6 +163,7 @@ impl EdgeNode {
             birth_due: false,
             born_at: None,
             host_since: None,
+            store: Store::default(),
             events: VecDeque::new(),
         }
     }
@@ -212,11 +223,22 @@ impl EdgeNode {
     ) -> Result<bool, EdgeError> {
         let device: Option<Arc<str>> = device.map(Into::into);
         let group = self.groups.get_mut(&device).ok_or(EdgeError::NoMetric)?;
+        // That there is nothing yet is no event of the past.
+        let is_event = value.is_some() || group.has_value(name);
         let changed = group.set(name, value, quality, millis)?;
-        if changed {
+        if changed && self.link != Link::Up && is_event {
+            let stored = group.stored(device, name);
+            stored.into_iter().for_each(|it| self.store.push(it, self.config.history_max));
+        } else if changed {
+            // Does nothing without a connection.
             self.queue(device);
         }
         Ok(changed)
+    }
+
+    /// How many values were dropped because too many changed while nobody listened.
+    pub const fn dropped(&self) -> u64 {
+        self.store.dropped()
     }
 
     /// Says whether a device can be reached. A new device can.
@@ -312,7 +334,25 @@ impl EdgeNode {
                 self.groups.remove(&device);
             }
             if let Some((kind, metrics)) = next {
+                self.store.is_ready |= kind == Kind::Birth;
                 return Some(self.message(now, kind, device, metrics));
+            }
+        }
+        self.next_history(now)
+    }
+
+    /// What was kept, once the births are told and nothing of the present waits.
+    fn next_history(&mut self, now: Now) -> Option<Transmit> {
+        while self.store.is_ready && !self.store.is_empty() {
+            let groups = &self.groups;
+            let is_there =
+                |device: &Option<Arc<str>>| groups.get(device).is_some_and(|group| group.born);
+            let (device, values) = self.store.take(self.config.batch_max.max(1), is_there)?;
+            let Some(group) = self.groups.get(&device) else { continue };
+            let metrics: Vec<_> =
+                values.into_iter().filter_map(|value| group.historical(value)).collect();
+            if !metrics.is_empty() {
+                return Some(self.message(now, Kind::Data, device, metrics));
             }
         }
         None
@@ -377,6 +417,7 @@ impl EdgeNode {
 
     /// Forgets a metric and its alias.
     fn forget(&mut self, device: &Option<Arc<str>>, name: &str) -> bool {
+        self.store.forget(device, name);
         let Some(group) = self.groups.get_mut(device) else { return false };
         let Some(alias) = group.remove(name) else { return false };
         if let Some(alias) = alias {
@@ -416,6 +457,7 @@ impl EdgeNode {
         self.ready.clear();
         let own = vec![self.session_metric(now), rebirth_metric(now)];
         let mut metrics = own;
+        self.store.is_ready = true;
         for (device, group) in &mut self.groups {
             group.born = false;
             group.birth_due = device.is_some();

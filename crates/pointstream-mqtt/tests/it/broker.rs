@@ -140,6 +140,12 @@ impl Broker {
         self.with(|state| state.subscribes.clone())
     }
 
+    /// Whether anybody is subscribed to a filter.
+    pub(crate) fn has_filter(&self, filter: &str) -> bool {
+        let has = |it: &Session| it.filters.iter().any(|(it, _)| it == filter);
+        self.with(|state| state.sessions.values().any(has))
+    }
+
     pub(crate) fn refuse(&self, filter: &str) {
         self.with(|state| state.refuse.insert(filter.into()));
     }

@@ -13,6 +13,8 @@ mod faults;
 mod hostile;
 mod laws;
 #[cfg(feature = "driver")]
+mod observe;
+#[cfg(feature = "driver")]
 mod sample;
 #[cfg(feature = "driver")]
 mod secure;

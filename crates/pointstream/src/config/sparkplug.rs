@@ -27,6 +27,10 @@ pub struct SparkplugNode {
     pub filter: Option<String>,
     /// For how long changes are gathered before they are told. Default 100 ms.
     pub interval: Duration,
+    /// How many values are kept that change without a connection or without the primary host, to be
+    /// told as history after the next births; beyond it the oldest are dropped. Default 10,000; 0 for
+    /// none.
+    pub history: usize,
     /// Whether commands write points that can be written. Default false.
     pub writable: bool,
     /// The level at which commands write. Default 16.
@@ -43,14 +47,16 @@ struct Own {
     filter: Option<String>,
     #[serde(default = "interval", deserialize_with = "duration::deserialize")]
     interval: Duration,
+    #[serde(default = "history")]
+    history: usize,
     #[serde(default)]
     writable: bool,
     #[serde(default = "level")]
     write_level: Level,
 }
 
-const OWN: [&str; 7] =
-    ["group", "node", "primary_host", "filter", "interval", "writable", "write_level"];
+const OWN: [&str; 8] =
+    ["group", "node", "primary_host", "filter", "interval", "history", "writable", "write_level"];
 
 impl SparkplugNode {
     /// A node on a broker, all else by default.
@@ -61,6 +67,7 @@ impl SparkplugNode {
             primary_host: None,
             filter: None,
             interval: interval(),
+            history: history(),
             writable: false,
             write_level: level(),
         }
@@ -82,19 +89,24 @@ impl SparkplugNode {
             Filter::parse(filter).map_err(|error| error.to_string())?;
         }
         let (primary_host, filter) = (own.primary_host.map(Into::into), own.filter);
-        let Own { interval, writable, write_level, .. } = own;
-        Ok(Self { id, broker, primary_host, filter, interval, writable, write_level })
+        let Own { interval, history, writable, write_level, .. } = own;
+        Ok(Self { id, broker, primary_host, filter, interval, history, writable, write_level })
     }
 
     pub(crate) fn edge(&self) -> EdgeConfig {
         let mut config = EdgeConfig::new(self.id.clone());
         config.primary_host.clone_from(&self.primary_host);
+        config.history_max = self.history;
         config
     }
 }
 
 const fn interval() -> Duration {
     Duration::from_millis(100)
+}
+
+const fn history() -> usize {
+    10_000
 }
 
 fn level() -> Level {

@@ -69,12 +69,44 @@ impl EdgeState {
     }
 }
 
+/// The nodes that are new, with everything that can fail already done.
+pub(super) struct Plan(Vec<(SparkplugNode, Broker)>);
+
+impl Plan {
+    /// What is to be begun on the way to `configs`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the way to a broker, or with its files; a node that stands twice.
+    pub(super) fn new(shared: &Shared, configs: &[SparkplugNode]) -> Result<Self, ApplyError> {
+        let state = shared.lock();
+        let mut new = Vec::new();
+        for (at, config) in configs.iter().enumerate() {
+            let node = config.id.source().to_string();
+            let refused = |error: Fault| ApplyError::Sparkplug { node: node.clone(), error };
+            let is_same =
+                |it: &SparkplugNode| it.id == config.id && it.broker.uri == config.broker.uri;
+            if configs[..at].iter().any(is_same) {
+                return Err(refused(Fault::permanent("the node stands twice at this broker")));
+            }
+            if state.edges.iter().any(|edge| edge.config == *config) {
+                continue;
+            }
+            let fallback = format!("ps-{}", config.id.node);
+            let broker = config.broker.clean_broker(&fallback).map_err(refused)?;
+            new.push((config.clone(), broker));
+        }
+        Ok(Self(new))
+    }
+}
+
 /// Makes the edge nodes what the configuration says.
 pub(super) async fn apply(
     shared: &Arc<Shared>,
     configs: &[SparkplugNode],
+    plan: Plan,
     tasks: &mut JoinSet<()>,
-) -> Result<(), ApplyError> {
+) {
     while tasks.try_join_next().is_some() {}
     let mut moved = Vec::new();
     {
@@ -87,17 +119,13 @@ pub(super) async fn apply(
         for watch in gone.into_iter().filter_map(|edge| edge.watch) {
             moved.extend(state.watches.close(watch).unwrap_or_default());
         }
-        for config in configs {
-            if !state.edges.iter().any(|edge| edge.config == *config) {
-                state.edges.push(start(shared, config, tasks)?);
-            }
-        }
+        let new = plan.0.into_iter().map(|(config, broker)| start(shared, config, broker, tasks));
+        state.edges.extend(new);
         for at in 0..state.edges.len() {
             moved.extend(update(state, at));
         }
     }
     shared.tell_watched(moved).await;
-    Ok(())
 }
 
 /// Waits until the nodes have said goodbye.
@@ -108,18 +136,14 @@ pub(super) async fn farewell(tasks: &mut JoinSet<()>) {
 
 fn start(
     shared: &Arc<Shared>,
-    config: &SparkplugNode,
+    config: SparkplugNode,
+    broker: Broker,
     tasks: &mut JoinSet<()>,
-) -> Result<EdgeState, ApplyError> {
-    let node = config.id.source().to_string();
-    let refused = |error: Fault| ApplyError::Sparkplug { node: node.clone(), error };
-    let fallback = format!("ps-{}", config.id.node);
-    let broker = config.broker.clean_broker(&fallback).map_err(refused)?;
+) -> EdgeState {
     let edge = Edge::new(config.edge(), config.interval);
     let (stop, stopped) = oneshot::channel();
-    let (running, config, shared) = (edge.clone(), config.clone(), Arc::clone(shared));
-    tasks.spawn(run(running, broker, config.clone(), shared, stopped));
-    Ok(EdgeState { config, edge, metrics: HashMap::new(), watch: None, _stop: stop })
+    tasks.spawn(run(edge.clone(), broker, config.clone(), Arc::clone(shared), stopped));
+    EdgeState { config, edge, metrics: HashMap::new(), watch: None, _stop: stop }
 }
 
 async fn run(

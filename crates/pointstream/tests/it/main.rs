@@ -12,11 +12,31 @@ mod iotmp;
 mod levels;
 #[cfg(all(feature = "http", feature = "modbus", feature = "modbus-server"))]
 mod modbus;
+#[cfg(feature = "mqtt")]
+#[allow(
+    dead_code,
+    reason = "the broker of the MQTT crate's own tests, of which less is needed here"
+)]
+#[path = "../../../pointstream-mqtt/tests/it/broker.rs"]
+mod mqtt_broker;
+#[cfg(all(feature = "http", feature = "mqtt", feature = "store"))]
+mod observe;
 #[cfg(all(feature = "http", feature = "store"))]
 mod operator;
+#[cfg(all(feature = "http", feature = "store"))]
+mod past;
 #[cfg(feature = "mqtt")]
 mod publish;
 #[cfg(feature = "poll")]
 mod sources;
+#[cfg(feature = "mqtt")]
+mod sparkplug;
+#[cfg(feature = "mqtt")]
+#[allow(
+    dead_code,
+    reason = "the broker of the MQTT crate's own tests, of which less is needed here"
+)]
+#[path = "../../../pointstream-mqtt/tests/it/sparkplug/broker.rs"]
+mod sparkplug_broker;
 #[cfg(all(feature = "http", feature = "store"))]
 mod web;

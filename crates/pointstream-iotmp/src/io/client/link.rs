@@ -504,18 +504,26 @@ impl<'l> Online<'l> {
         self.streams.values().any(behind)
     }
 
+    /// Sends what was kept, and behind the last of it what is at present.
     fn replay(&mut self, connection: &mut Connection) {
-        for (stream, opened) in &self.streams {
+        let mut caught_up = Vec::new();
+        'streams: for (stream, opened) in &self.streams {
             while connection.has_room()
                 && let Some(stamped) = self.link.buffer.first(&opened.resource)
             {
                 let sent = connection.session().send_with(*stream, &stamped.value, stamped);
                 // What waits for a connection that is over waits for the next one.
                 if matches!(sent, Err(RequestError::NotOpen | RequestError::Backlog)) {
-                    return;
+                    break 'streams;
                 }
                 self.link.buffer.remove_first(&opened.resource);
+                if self.link.buffer.first(&opened.resource).is_none() {
+                    caught_up.push(opened.resource.clone());
+                }
             }
+        }
+        for resource in caught_up {
+            self.tell(connection, &resource);
         }
         self.link.count();
     }

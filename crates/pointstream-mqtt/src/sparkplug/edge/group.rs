@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::EdgeError;
+use super::store::Stored;
 use crate::sparkplug::datatype::DataType;
 use crate::sparkplug::message::{QUALITY, Quality};
 use crate::sparkplug::payload::{Metric, Property, PropertySet, Raw};
@@ -100,6 +101,38 @@ impl Group {
         Ok(true)
     }
 
+    pub(super) fn has_value(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.value.is_some())
+    }
+
+    /// What is to be kept of a metric until somebody listens.
+    pub(super) fn stored(&self, device: Option<Arc<str>>, name: &str) -> Option<Stored> {
+        let (name, entry) = self.entries.get_key_value(name)?;
+        let (name, value, quality) = (Arc::clone(name), entry.value.clone(), entry.quality);
+        Some(Stored { device, name, value, quality, millis: entry.millis.unwrap_or_default() })
+    }
+
+    /// A value of the past, of a metric that there still is; none where the birth has just said it.
+    pub(super) fn historical(&self, stored: Stored) -> Option<Metric> {
+        let Stored { name, value, quality, millis, .. } = stored;
+        let entry = self.entries.get(&name)?;
+        if entry.millis == Some(millis) && is_same(entry.value.as_ref(), value.as_ref()) {
+            return None;
+        }
+        let has_alias = entry.alias.is_some();
+        Some(Metric {
+            name: (!has_alias).then_some(name),
+            alias: entry.alias,
+            timestamp: Some(millis),
+            datatype: (!has_alias).then(|| entry.data_type.code()),
+            is_historical: true,
+            is_null: value.is_none(),
+            properties: (quality != Quality::Good).then(|| property(quality)),
+            value,
+            ..Metric::default()
+        })
+    }
+
     /// All metrics, with names, types and properties.
     pub(super) fn birth(&mut self) -> Vec<Metric> {
         self.changed.clear();
@@ -159,22 +192,23 @@ impl Entry {
     fn metric(&mut self) -> Metric {
         let says = self.quality != Quality::Good || self.told != Quality::Good;
         self.told = self.quality;
-        let quality = || {
-            let property = Property {
-                datatype: Some(DataType::Int32.code()),
-                is_null: false,
-                value: Some(Raw::Int(self.quality.code() as u32)),
-            };
-            Box::new(PropertySet { entries: vec![(QUALITY.into(), property)] })
-        };
         Metric {
             timestamp: self.millis,
             is_null: self.value.is_none(),
-            properties: says.then(quality),
+            properties: says.then(|| property(self.quality)),
             value: self.value.clone(),
             ..Metric::default()
         }
     }
+}
+
+fn property(quality: Quality) -> Box<PropertySet> {
+    let property = Property {
+        datatype: Some(DataType::Int32.code()),
+        is_null: false,
+        value: Some(Raw::Int(quality.code() as u32)),
+    };
+    Box::new(PropertySet { entries: vec![(QUALITY.into(), property)] })
 }
 
 /// Whether two values are the same on the wire: a number that is none is the same as itself.

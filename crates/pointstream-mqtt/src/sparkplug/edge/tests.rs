@@ -186,6 +186,91 @@ fn a_device_dies_and_is_born_with_its_reach_and_its_metrics() {
     assert_eq!(node.set(None, "x", None, Quality::Good, 0), Err(EdgeError::NoMetric));
 }
 
+/// The values of the past in what is to be published: `DDATA/N/D @1=3 t=9`.
+fn history(node: &mut EdgeNode, millis: u64) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(transmit) = node.poll_transmit(now(millis)) {
+        let payload = Payload::decode(&transmit.payload, Limits::default()).unwrap();
+        let past: Vec<_> = payload.metrics.iter().filter(|it| it.is_historical).collect();
+        if past.is_empty() {
+            lines.push(transmit.topic.strip_prefix("spBv1.0/G/").unwrap().to_owned());
+            continue;
+        }
+        assert_eq!(past.len(), payload.metrics.len());
+        for metric in past {
+            let value = match &metric.value {
+                Some(Raw::Int(value)) => value.to_string(),
+                None => "null".to_owned(),
+                other => panic!("{other:?}"),
+            };
+            let (alias, at) = (metric.alias.unwrap(), metric.timestamp.unwrap());
+            let bad = if metric.properties.is_some() { "!" } else { "" };
+            lines.push(format!("@{alias}={value}{bad} t={at}"));
+        }
+    }
+    lines
+}
+
+#[test]
+fn what_changes_while_nobody_listens_is_told_as_history_after_the_births() {
+    let mut node = node(|config| (config.history_max, config.batch_max) = (6, 2));
+    node.add(None, "a", DataType::Int32, None).unwrap();
+    node.add(Some("D"), "s", DataType::Int16, None).unwrap();
+    node.add(Some("E"), "s", DataType::Int16, None).unwrap();
+    node.set_reachable("E", false);
+    let mut at = 0;
+    let mut set = |node: &mut EdgeNode, device: Option<&str>, name: &str, value: Option<i64>| {
+        at += 1;
+        let quality = if value.is_some() { Quality::Good } else { Quality::Bad };
+        node.set(device, name, value.map(int).as_ref(), quality, at).unwrap();
+    };
+    // That there is nothing yet is nothing of the past.
+    set(&mut node, None, "a", None);
+    for value in 1..=3 {
+        set(&mut node, None, "a", Some(value));
+    }
+    for (device, value) in [("D", 6), ("D", 7), ("E", 8), ("E", 9)] {
+        set(&mut node, Some(device), "s", Some(value));
+    }
+    set(&mut node, None, "a", None);
+    assert_eq!(node.dropped(), 2, "two more than are kept");
+    up(&mut node);
+    // What the births say is not said again.
+    let expected = ["NBIRTH/N", "DBIRTH/N/D", "@0=3 t=4", "@1=6 t=5"].map(str::to_owned);
+    assert_eq!(history(&mut node, 1), expected);
+    assert_eq!(history(&mut node, 2), [""; 0]);
+    // What is told as it happens is no history. A device's waits until it is there.
+    set(&mut node, None, "a", Some(4));
+    assert_eq!(history(&mut node, 3), ["NDATA/N"]);
+    node.set_reachable("E", true);
+    assert_eq!(history(&mut node, 4), ["DBIRTH/N/E", "@2=8 t=7"]);
+}
+
+#[test]
+fn what_changes_while_the_primary_host_is_away_is_kept_too() {
+    let mut node = node(|config| {
+        (config.primary_host, config.history_max) = (Some("scada".into()), 10);
+    });
+    node.add(None, "a", DataType::Int32, None).unwrap();
+    let state = |node: &mut EdgeNode, online, at| {
+        let state = State::new(online, at).encode();
+        node.handle("spBv1.0/STATE/scada", &state).unwrap();
+    };
+    up(&mut node);
+    state(&mut node, true, 1);
+    assert_eq!(history(&mut node, 1), ["NBIRTH/N"]);
+    state(&mut node, false, 2);
+    assert_eq!(node.poll_event(), Some(EdgeEvent::HostGone));
+    assert!(node.disconnect(now(2)).is_some());
+    up(&mut node);
+    for value in [1, 2] {
+        assert!(set(&mut node, None, "a", value));
+    }
+    assert_eq!(history(&mut node, 3), [""; 0], "the host is still away");
+    state(&mut node, true, 3);
+    assert_eq!(history(&mut node, 4), ["NBIRTH/N", "@0=1 t=9"]);
+}
+
 #[test]
 fn a_batch_has_its_limit_and_nobody_waits_for_another() {
     let mut node = node(|config| (config.batch_max, config.aliases) = (2, false));
@@ -326,7 +411,8 @@ impl Pair {
         host.connect(now(0));
         host.on_connected(now(0));
         let (will, shown) = (None, BTreeMap::new());
-        let mut pair = Self { node: node(|_| {}), host, millis: 0, will, shown };
+        let mut pair =
+            Self { node: node(|config| config.history_max = 5), host, millis: 0, will, shown };
         pair.connect();
         pair
     }
@@ -401,7 +487,8 @@ impl Pair {
             if birth {
                 self.shown.retain(|(device, _), _| *device != source.device);
             }
-            for reading in readings {
+            // What was once says nothing of the present.
+            for reading in readings.into_iter().filter(|reading| !reading.is_historical) {
                 let key = (source.device.clone(), reading.name);
                 self.shown.insert(key, reading.value.unwrap());
             }
