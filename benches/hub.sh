@@ -19,9 +19,9 @@ trap 'for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -
 command -v valgrind >/dev/null && [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] ||
     { echo "hub.sh: valgrind, nginx and libnginx-mod-nchan are needed" >&2; exit 1; }
 cargo build -q --release -p pointstream-examples --example hub
-cargo build -q --release -p pointstream-benches --bin subscribers
+cargo build -q --release -p pointstream-benches --bin subscribers --bin bare
 ulimit -n "$(ulimit -Hn)"
-HUB=127.0.0.1:21080 NCHAN=127.0.0.1:21090
+HUB=127.0.0.1:21080 NCHAN=127.0.0.1:21090 BARE=127.0.0.1:21070
 
 start_hub() {
     taskset -c 0 "$TARGET/release/examples/hub" --listen $HUB --topic bench >"$WORK/hub.log" 2>&1 &
@@ -39,6 +39,14 @@ start_nchan() {
     server=$(ps -o pid= --ppid "$master" | tr -d ' ')
 }
 
+# What sends and does nothing else, to know the system's share.
+start_bare() {
+    taskset -c 0 "$TARGET/release/bare" $BARE >"$WORK/bare.log" 2>&1 &
+    server=$!
+    started+=("$server")
+    until grep -q listens "$WORK/bare.log"; do sleep 0.1; done
+}
+
 stop() {
     local last=$((${#started[@]} - 1))
     kill "${started[$last]}"
@@ -52,6 +60,7 @@ load() { # NAME WHAT...: measures the server that runs and notes the line
     case $name in
         hub) set -- --server $HUB --subscribe /v1/topics/bench \
             --publish /publish/v1/topics/bench "$@" ;;
+        bare) set -- --server $BARE --subscribe / --publish / "$@" ;;
         nchan) set -- --server $NCHAN --subscribe /subscribe --publish /publish \
             --header 'Accept: text/event-stream' "$@" ;;
     esac
@@ -71,7 +80,7 @@ for round in $(seq "$ROUNDS"); do
         done
     done
     for what in "lockstep 100 8" "lockstep 1000 8" "paced 1000 20 8"; do
-        for name in hub nchan; do
+        for name in hub nchan bare; do
             start_$name
             load $name $what
             stop

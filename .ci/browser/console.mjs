@@ -3,6 +3,7 @@
 //
 //     node console.mjs BASE_URL SCREENSHOT_DIR [--restart-cmd COMMAND] [--token TOKEN] [--add-points]
 //
+// --add-points: the connector ahu has a CSV point file, meter has none.
 // COMMAND restarts the gateway, or kills it and returns once another is on its way up. CHROMIUM
 // names the browser, /usr/bin/chromium by default. One line for each check; the exit code is 0
 // where all of them hold.
@@ -121,17 +122,15 @@ try {
       await page.waitForFunction(() => document.querySelectorAll("#inspect .tree .addr").length > 0, null, { timeout: WAIT });
     }
     const count = await rows.count();
-    if (options["add-points"]) {
-      page.once("dialog", (dialog) => dialog.accept("ahu.learned"));
-      await page.locator("#inspect .tree li button").last().click();
-      await page.waitForFunction(() => document.querySelector("#inspect .note").textContent.includes("stands in the configuration file"), null, { timeout: WAIT });
-      await page.waitForFunction(() => document.querySelector('tr[data-id="ahu.learned"]'), null, { timeout: WAIT });
-      await page.locator("#inspect .note button").click();
-      await page.waitForFunction(() => !document.querySelector('tr[data-id="ahu.learned"]'), null, { timeout: WAIT });
-    }
     await page.locator("#inspect .close button").click();
     return `${count} rows`;
   });
+
+  if (options["add-points"]) {
+    for (const [connector, file] of [["ahu", "the connector's point file"], ["meter", "the configuration file"]]) {
+      await check(`a point of ${connector}'s tree is added to ${file} and taken away again`, () => addAndUndo(page, connector, file));
+    }
+  }
 
   await check("the past of a point is drawn, and moves when it is zoomed", async () => {
     await page.locator('tr[data-id="ahu.supplyTemp"] .trend button').click();
@@ -245,6 +244,30 @@ async function enterToken(page) {
   await page.waitForSelector("#token[open]", { timeout: WAIT });
   await page.fill("#token-text", options.token);
   await page.click("#token button");
+}
+
+/** By keyboard, but for where the tree's last row lies. */
+async function addAndUndo(page, connector, file) {
+  const id = `${connector}.learned`;
+  const inspect = page.locator(".group", { has: page.locator(`tr[data-id^="${connector}."]`) }).locator(".inspect");
+  await inspect.focus();
+  await page.keyboard.press("Enter");
+  await page.locator("#inspect .tree summary").first().focus();
+  await page.keyboard.press("Enter");
+  const adds = page.locator("#inspect .tree li button");
+  const deeper = page.locator("#inspect .tree li summary");
+  await page.locator("#inspect .tree li .addr, #inspect .tree li summary").first().waitFor({ state: "visible", timeout: WAIT });
+  if (!(await adds.count())) await deeper.last().click();
+  page.once("dialog", (dialog) => dialog.accept(id));
+  await adds.last().focus({ timeout: WAIT });
+  await page.keyboard.press("Enter");
+  await page.waitForFunction((words) => document.querySelector("#inspect .note").textContent.includes(`stands in ${words}`), file, { timeout: WAIT });
+  await page.waitForFunction((added) => document.querySelector(`tr[data-id="${added}"]`), id, { timeout: WAIT });
+  await page.locator("#inspect .note button").focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction((added) => !document.querySelector(`tr[data-id="${added}"]`), id, { timeout: WAIT });
+  await page.keyboard.press("Escape");
+  await page.waitForSelector("#inspect", { state: "hidden", timeout: WAIT });
 }
 
 function valuesShown(page) {

@@ -6,10 +6,13 @@ docs/wire/iotmp.md, against the vectors, and as a device of the example server.
 
 import json
 import math
+import os
+import queue
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.error
 import urllib.request
@@ -161,14 +164,16 @@ def check_vectors():
 class Device(threading.Thread):
     """A device with an output, an input and a stream; answers in the reverse order where it can."""
 
-    def __init__(self, address):
+    def __init__(self, address, name="device"):
         super().__init__(daemon=True)
         host, port = address.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout=10)
         self.stream = self.socket.makefile("rb")
         self.led = None
         self.streams = {}
-        self.socket.sendall(message("CONNECT", stream_id=17767, payload=["user", "device", "secret"]))
+        self.answers = queue.Queue()
+        self.told = queue.Queue()
+        self.socket.sendall(message("CONNECT", stream_id=17767, payload=["user", name, "secret"]))
         assert self.receive() == {"type": "OK", "stream_id": 17767}
         self.start()
 
@@ -187,7 +192,11 @@ class Device(threading.Thread):
     def run(self):
         while (asked := self.receive()) is not None:
             number = asked.get("stream_id")
-            if asked["type"] == "DESCRIBE" and "resource" not in asked:
+            if asked["type"] in ("OK", "ERROR"):
+                self.answers.put(asked)
+            elif asked["type"] == "STREAM_DATA":
+                self.told.put((number, asked["payload"]))
+            elif asked["type"] == "DESCRIBE" and "resource" not in asked:
                 self.answer(number, {"temperature": {"fn": 3}, "led": {"fn": 2}})
             elif asked["type"] == "DESCRIBE":
                 self.answer(number, {"in": self.led} if asked["resource"] == "led" else {"out": 23.5})
@@ -207,14 +216,52 @@ class Device(threading.Thread):
             elif asked["type"] in ("RUN", "START_STREAM"):
                 self.socket.sendall(message("ERROR", stream_id=number, parameters=404))
 
+    def ask(self, kind, number, **fields):
+        """Asks something of the server and gives its answer."""
+        self.socket.sendall(message(kind, stream_id=number, **fields))
+        answer = self.answers.get(timeout=10)
+        assert answer["stream_id"] == number, answer
+        return answer
+
     def answer(self, number, payload=None):
         fields = {} if payload is None else {"payload": payload}
         self.socket.sendall(message("OK", stream_id=number, **fields))
 
 
-def check_server(examples):
+def check_services(device, other):
+    """What the server offers its devices: another one's resource, events, topics, properties, calls."""
+    parameters = {"type": "device", "id": "device", "interval": 2}
+    assert other.ask("START_STREAM", 7, resource="temperature", parameters=parameters)["type"] == "OK"
+    assert other.told.get(timeout=10) == (7, 23.5)
+    assert {"interval": 2000} in device.streams.values(), device.streams
+    assert other.ask("STOP_STREAM", 7)["type"] == "OK"
+    # A property, and the event that it was set.
+    event = {"event": "device_property_update", "filters": {"property": "limits"}}
+    assert other.ask("START_STREAM", 8, resource=8, parameters=event)["type"] == "OK"
+    assert other.ask("RUN", 9, resource=2, parameters="limits", payload={"max": 80.5})["type"] == "OK"
+    assert other.told.get(timeout=10) == (8, {"max": 80.5})
+    # The other family of clients has the number and the name the other way round.
+    assert other.ask("RUN", 10, resource="limits", parameters=1)["payload"] == {"max": 80.5}
+    assert other.ask("RUN", 11, resource=1, parameters="none")["parameters"] == 404
+    topic = {"event": "device_topic_publish", "topic": "plant/+", "scope": "subscribe"}
+    assert other.ask("START_STREAM", 12, resource=8, parameters=topic)["type"] == "OK"
+    topic = {"event": "device_topic_publish", "topic": "plant/a", "scope": "publish"}
+    assert device.ask("START_STREAM", 13, resource=8, parameters=topic)["type"] == "OK"
+    device.socket.sendall(message("STREAM_DATA", stream_id=13, payload=[1, "x"]))
+    assert other.told.get(timeout=10) == (12, {"topic": "plant/a", "payload": [1, "x"]})
+    called = other.ask("RUN", 14, resource=3, parameters=["device", "temperature"])
+    assert called["payload"] == {"celsius": 23.5, "raw": b"\xff\0"}, called
+    assert other.ask("RUN", 15, resource=5, parameters="log", payload={"t": 1.5})["type"] == "OK"
+    print("two devices in Python use what the server offers devices")
+
+
+def check_server(examples, folder):
+    accounts = folder + "/accounts"
+    with open(os.open(accounts, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write("user device secret\nuser other secret\n")
     server = subprocess.Popen(
-        [examples + "/iotmp_server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"],
+        [examples + "/iotmp_server", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        + ["--accounts", accounts, "--store", folder + "/store"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -245,10 +292,12 @@ def check_server(examples):
             assert json.loads(first[6:]) == 23.5
             assert list(device.streams.values()) == [{"interval": 2000}], device.streams
         print("a device in Python is described, read, written and followed")
+        check_services(device, Device(ready["iotmp"], "other"))
     finally:
         server.send_signal(2)
         assert server.wait(10) == 0
 
 
 check_vectors()
-check_server(sys.argv[1])
+with tempfile.TemporaryDirectory() as folder:
+    check_server(sys.argv[1], folder)

@@ -7,9 +7,10 @@ export CHROMIUM=${CHROMIUM:-$(command -v chromium)}
 (cd .ci/browser && run retry npm ci --no-audit --no-fund && run node --test)
 examples
 
-# With a store, so that there are past values to draw.
+# With a store, so that there are past values to draw, and a point file to add points to.
 mkdir -p "$CI_WORK/console"
-"$EXAMPLES/gateway" --print-config | sed 's/^# store = /store = /' >"$CI_WORK/console/plant.toml"
+"$EXAMPLES/gateway" --print-config | sed 's/^# store = /store = /; s/^# points = /points = /' >"$CI_WORK/console/plant.toml"
+printf 'id,dis,kind,unit,cur\n' >"$CI_WORK/console/ahu.csv"
 run .ci/gateway start "$CI_WORK/console" "$EXAMPLES/gateway" --config "$CI_WORK/console/plant.toml" --listen 127.0.0.1:0
 code=0
 run timeout --foreground 600 node .ci/browser/console.mjs "$(cat "$CI_WORK/console/url")" "$CI_ARTEFACTS" \

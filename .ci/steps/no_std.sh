@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Layer 0 without std: a static library of it with a panic handler and an allocator of its own.
+# Layer 0 and the codec of IOTMP without std: a static library of it with a panic handler and an allocator of its own.
 . .ci/lib.sh
 
 # What this proves: a program or static library has one panic handler, and std brings one. So this
@@ -25,6 +25,7 @@ crate-type = ["staticlib"]
 with-std = []
 
 [dependencies]
+pointstream-iotmp = { path = "$PWD/crates/pointstream-iotmp" }
 pointstream-patch = { path = "$PWD/crates/pointstream-patch" }
 pointstream-point = { path = "$PWD/crates/pointstream-point" }
 pointstream-time = { path = "$PWD/crates/pointstream-time" }
@@ -44,6 +45,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use core::panic::PanicInfo;
 use core::time::Duration;
 
+use pointstream_iotmp::{Payload, Rules, Value as Decoded, Version};
 use pointstream_patch::{Limits, apply};
 use pointstream_point::{Id, Value};
 use pointstream_time::Instant;
@@ -72,7 +74,9 @@ pub extern "C" fn layer_0(seconds: u64) -> usize {
     let id = "ahu.temp".parse::<Id>().map_or(0, |id| id.to_string().len());
     let number = usize::from(Value::number(seconds as f64) == Value::Null);
     let later = Instant::default() + Duration::from_secs(seconds);
-    patched + id + number + usize::from(later > Instant::default())
+    let sent = Payload::new(&seconds).unwrap_or_default();
+    let read = Decoded::decode(Version::V2, sent.as_bytes(), &Rules::DEFAULT).map_or(0, |(_, len)| len);
+    patched + id + number + read + usize::from(later > Instant::default())
 }
 END
 

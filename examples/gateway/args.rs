@@ -15,6 +15,8 @@ Options:
                     It is read again when it is saved and on SIGHUP.
   --listen ADDR     Serve HTTP on this address instead of the configured one.
   --check           Check the configuration, say what is wrong where, and end.
+  --check-store FILE   Look at all of a store's file, say what is in it, and end.
+  --repair-store FILE  The same, and repair it: what is damaged is put aside, what is sound kept.
   --print-config    Print the configuration of the simulated plant and end.
   --no-simulator    Do not serve the simulated plant, whatever the configuration names.
   -h, --help        Print this help and end.
@@ -36,6 +38,8 @@ pub(crate) enum Task {
     #[default]
     Run,
     Check,
+    CheckStore(PathBuf),
+    RepairStore(PathBuf),
     PrintConfig,
     Help,
     Version,
@@ -51,6 +55,8 @@ impl Args {
                 Long("config") => args.config = Some(parser.value()?.into()),
                 Long("listen") => args.listen = Some(parser.value()?.string()?),
                 Long("check") => args.task = Task::Check,
+                Long("check-store") => args.task = Task::CheckStore(parser.value()?.into()),
+                Long("repair-store") => args.task = Task::RepairStore(parser.value()?.into()),
                 Long("print-config") => args.task = Task::PrintConfig,
                 Long("no-simulator") => args.no_simulator = true,
                 Long("help") | Short('h') => args.task = Task::Help,

@@ -10,10 +10,9 @@ use std::pin::pin;
 use std::process::ExitCode;
 
 use pointstream::conn::Registry;
-use pointstream::iotmp;
 use pointstream::modbus::{self, Server};
 use pointstream::mqtt;
-use pointstream::{Config, ConfigFile, Gateway};
+use pointstream::{Config, ConfigFile, Gateway, IotmpServices};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -21,6 +20,8 @@ use tracing_subscriber::EnvFilter;
 
 mod args;
 mod plant;
+mod station;
+mod store;
 
 use args::{Args, Task};
 use plant::{DEVICES, Plant};
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Task::Help => print(args::HELP),
         Task::Version => print(concat!("gateway ", env!("CARGO_PKG_VERSION"))),
         Task::PrintConfig => print(SAMPLE.trim_end()),
+        Task::CheckStore(ref path) => said(store::check(path)),
+        Task::RepairStore(ref path) => said(store::repair(path)),
         Task::Check | Task::Run => {
             let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
             tracing_subscriber::fmt()
@@ -55,14 +58,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// Prints what was found; something that is wrong is a failure.
+fn said(found: Result<String, String>) -> ExitCode {
+    found.map_or_else(|error| fail(&error), |text| print(&text))
+}
+
 async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let mut simulator = Simulator::new();
     let mut source = Source::new(&args);
     let mut registry = Registry::new();
-    iotmp::register(&mut registry);
+    let services = IotmpServices::register(&mut registry);
     modbus::register(&mut registry);
     let sessions = mqtt::register(&mut registry);
-    let mut gateway = Gateway::new(registry).with_mqtt_sessions(sessions);
+    let mut gateway = Gateway::new(registry).with_iotmp(services).with_mqtt_sessions(sessions);
     if args.task == Task::Check {
         return check(&gateway, &source.read(&simulator)?);
     }
@@ -76,9 +84,12 @@ async fn run(args: Args) -> Result<(), Box<dyn Error>> {
     } else if args.config.is_none() {
         return Err("without the simulator there is nothing to read: name a --config".into());
     }
-    let config = source.read(&simulator)?;
-    let applied = gateway.apply(config.clone()).await;
-    applied.map_err(|error| config.locate(&error).to_string())?;
+    {
+        // Let go at once: that of a large site takes megabytes.
+        let config = source.read(&simulator)?;
+        let applied = gateway.apply(config.clone()).await;
+        applied.map_err(|error| config.locate(&error).to_string())?;
+    }
     let http = gateway.http().await?;
     let addr = http.local_addr();
     greet(&gateway, &args, addr);
@@ -151,7 +162,8 @@ fn greet(gateway: &Gateway, args: &Args, addr: std::net::SocketAddr) {
     );
     say(&format!("Reading {from}:"));
     for connector in &config.connectors {
-        let uri = connector.driver.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
+        let option = |name| connector.driver.get(name).and_then(|value| value.as_str());
+        let uri = option("uri").or_else(|| option("listen")).unwrap_or_default();
         say(&format!("  {}  {}  {} points", connector.id, uri, connector.points.len()));
     }
     let topic = config.topics.first().map_or(Config::TOPIC_DEFAULT, |topic| topic.id.as_str());
@@ -241,6 +253,15 @@ impl Simulator {
             self.serve(server, registers);
         }
         self.tasks.spawn(plant.live());
+        let listen = format!("127.0.0.1:{}", station::PORT);
+        if config.is_none_or(|text| text.contains(&listen)) {
+            // It connects to the gateway, which listens where the configuration says.
+            let port = if config.is_none() { station::free_port()? } else { station::PORT };
+            self.ports.push((station::PORT, port));
+            self.tasks.spawn(async move {
+                let _ = station::run(port).await;
+            });
+        }
         Ok(())
     }
 

@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "points_filter", run: targets::points_filter, words: FILTER },
     Target { name: "sparkplug_machines", run: targets::sparkplug_machines, words: SPARKPLUG },
     Target { name: "sparkplug_payload", run: targets::sparkplug_payload, words: SPARKPLUG },
+    Target { name: "store_chunk", run: targets::store_chunk, words: CHUNK },
 ];
 
 /// The longest input.
@@ -47,6 +48,17 @@ pub(crate) fn split(data: &[u8]) -> (&[u8], &[u8]) {
         None => (data, &[]),
     }
 }
+
+const CHUNK: &[&[u8]] = &[
+    b"\x00\x01\x00",
+    b"\x01\x02\x00",
+    b"\x01\x00\x02",
+    b"\x03\x00\x00\xac\x41",
+    b"\x05\x01x",
+    b"\x061970-01-01T00:00:00Z UTC",
+    b"\xc0\xa9\x07",
+    b"\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01",
+];
 
 const POLL: &[&[u8]] = &[
     b"/v2?b\n",

@@ -9,6 +9,7 @@ mod patch;
 mod points;
 mod poll;
 mod sparkplug;
+mod store;
 
 pub use hub::hub_topic;
 pub use iotmp::{iotmp_decode, iotmp_mux, iotmp_session};
@@ -19,3 +20,4 @@ pub use patch::{patch_apply, patch_diff};
 pub use points::points_filter;
 pub use poll::poll_machine;
 pub use sparkplug::{sparkplug_machines, sparkplug_payload};
+pub use store::store_chunk;

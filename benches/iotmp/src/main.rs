@@ -16,6 +16,7 @@ fn main() {
             let port = arguments.next().and_then(|port| port.parse().ok()).expect("a port");
             idle::strangers(port);
         }
+        Some("codec") => codec::table(),
         count => {
             let count = count.and_then(|count| count.parse().ok()).unwrap_or(15_000);
             codec::table();

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use pointstream_point::{Fault, LearnPath, Now, PointKey, Span, Status, WriteInfo};
+use pointstream_point::{Fault, HisItem, LearnPath, Now, PointKey, Span, Status, WriteInfo};
 use pointstream_time::{Backoff, Instant, Seed};
 
 use crate::action::{Action, Input};
@@ -80,6 +80,8 @@ pub struct Connector {
     /// Histories that are to be read, and the one that is being read.
     histories: VecDeque<(PointKey, Span, u64)>,
     his_reading: Option<(PointKey, u64)>,
+    /// What the device told unasked of the past, until it is taken.
+    past: Vec<(PointKey, Result<HisItem, Fault>)>,
     learned_last: bool,
     quick_last: bool,
     turn: usize,
@@ -132,6 +134,7 @@ impl Connector {
             learning: None,
             histories: VecDeque::new(),
             his_reading: None,
+            past: Vec::new(),
             learned_last: false,
             quick_last: false,
             turn: 0,
@@ -198,7 +201,7 @@ impl Connector {
 
     /// What changed about the points since the last call, each point once.
     pub fn poll_update(&mut self) -> Option<Arc<Changes>> {
-        if !self.shard.has_changes() {
+        if !self.shard.has_changes() && self.past.is_empty() {
             return None;
         }
         let changed = self.shard.take_changes(self.config.shard);
@@ -208,6 +211,7 @@ impl Connector {
             points: changed.points,
             writes: changed.writes,
             his: changed.his,
+            past: core::mem::take(&mut self.past),
         }))
     }
 

@@ -1,4 +1,5 @@
-use pointstream_point::{Fault, PointKey, Times, Value};
+use jiff::Timestamp;
+use pointstream_point::{Fault, HisItem, PointKey, Times, Value};
 
 /// Where a driver puts what it learned about points during an operation.
 ///
@@ -18,6 +19,8 @@ pub enum Reading {
     Cur(PointKey, Result<Value, Fault>),
     /// A current value with the times of the other side.
     Sample(PointKey, Value, Times),
+    /// A value of the past, or why one that came is none.
+    Past(PointKey, Result<HisItem, Fault>),
     /// A write was refused for this point.
     WriteErr(PointKey, Fault),
     /// The address of the history that the device keeps is bad.
@@ -43,6 +46,21 @@ impl Readings {
     /// The point has this current value, and the other side says when it was taken.
     pub fn sample(&mut self, point: PointKey, value: Value, times: Times) {
         self.push(Reading::Sample(point, value, times));
+    }
+
+    /// The point had this value at that time, and the device tells so unasked: it kept the value
+    /// while it could not tell it. It goes into the point's history, where one is kept, and says
+    /// nothing of the current value. It is converted as current values are.
+    ///
+    /// [`Value::Na`] says that it is known that nothing is known. Values may come in any order and
+    /// several times.
+    pub fn past(&mut self, point: PointKey, ts: Timestamp, value: Value) {
+        self.push(Reading::Past(point, Ok(HisItem::new(ts, value))));
+    }
+
+    /// A value of the past came that is none, and this is why.
+    pub fn past_err(&mut self, point: PointKey, fault: Fault) {
+        self.push(Reading::Past(point, Err(fault)));
     }
 
     /// The point cannot be subscribed to: it is polled where the driver can, and has this fault

@@ -1,4 +1,5 @@
 use core::any::Any;
+use core::borrow::Borrow;
 use core::panic::AssertUnwindSafe;
 use std::collections::BTreeMap;
 
@@ -38,16 +39,17 @@ impl AnyDriver {
     /// Has the driver parse the addresses of points, without opening anything, and checks their
     /// converts. Gives the faults with the places of their points. A panic of the driver is a fault
     /// of all of them.
-    pub fn check(&mut self, points: &[PointSpec]) -> Vec<(usize, Fault)> {
+    pub fn check(&mut self, points: &[impl Borrow<PointSpec>]) -> Vec<(usize, Fault)> {
         let key = |slot| PointKey { shard: 0, slot, generation: 0 };
         let mut converts = ConvertCache::default();
         let mut faults = Vec::new();
         for (at, point) in points.iter().enumerate() {
-            let FacetFaults { cur, write, his, .. } = Pipeline::new(point, &mut converts).1;
+            let FacetFaults { cur, write, his, .. } =
+                Pipeline::new(point.borrow(), &mut converts).1;
             faults.extend([cur, write, his].into_iter().flatten().map(|fault| (at, fault)));
         }
         let bindings: Vec<Binding> = (0..)
-            .zip(points)
+            .zip(points.iter().map(Borrow::borrow))
             .filter(|(_, point)| !point.disabled)
             .map(|(slot, point)| Binding::of(key(slot), point))
             .collect();

@@ -23,11 +23,12 @@ impl Samples {
     /// The point had this value at this time. Items may come in any order and several times. Gives
     /// whether there is room for more.
     pub fn push(&mut self, ts: Timestamp, val: Value) -> bool {
-        self.cut |= self.items.len() >= Self::LEN_MAX;
-        if !self.cut {
+        let fits = self.items.len() < Self::LEN_MAX;
+        self.cut |= !fits;
+        if fits {
             self.items.push(HisItem::new(ts, val));
         }
-        !self.cut
+        fits
     }
 
     /// Says that the device has more in this span than it gave.
@@ -67,5 +68,8 @@ mod tests {
         assert!(!samples.is_cut());
         assert!(!push(&mut samples));
         assert_eq!((samples.items().len(), samples.is_cut()), (Samples::LEN_MAX, true));
+        let mut samples = Samples::new();
+        samples.cut();
+        assert!(push(&mut samples), "what is said before is no limit");
     }
 }

@@ -56,7 +56,17 @@ pub trait Follower: Send + Sync + 'static {
 
     /// The connector's state or status changed.
     fn on_conn(&self, view: &ConnView);
+
+    /// Whether there is room for more of the past ([`Changes::past`]). While there is none the
+    /// connector does not ask its driver for what comes unasked, so that what waits is kept by the
+    /// other side.
+    fn has_room(&self) -> bool {
+        true
+    }
 }
+
+/// How long a connector waits for its follower to have room.
+const ROOM_WAIT: Duration = Duration::from_millis(50);
 
 /// The way to a running connector. When the last handle is dropped, the connector closes its
 /// session and ends.
@@ -455,6 +465,12 @@ impl Shell {
     async fn wait(&mut self) {
         if !self.core.machine.is_idle() {
             return self.core.step().await;
+        }
+        if !self.core.follower.has_room() {
+            return tokio::select! {
+                () = self.core.step() => {}
+                () = tokio::time::sleep(ROOM_WAIT) => {}
+            };
         }
         let heard = {
             let Self { driver, readings, core } = self;

@@ -2,7 +2,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use pointstream_point::{Cur, Fault, His, Id, Learned, PointKey, Status, Tags, Write};
+use pointstream_point::{Cur, Fault, His, HisItem, Id, Learned, PointKey, Status, Tags, Write};
 
 use crate::samples::Samples;
 
@@ -20,6 +20,9 @@ pub struct Changes {
     pub writes: Vec<(PointKey, Write)>,
     /// The same for points whose history shows something else.
     pub his: Vec<(PointKey, His)>,
+    /// What devices told unasked of the past of points, converted, in the order in which it came; or
+    /// why a value of the past is none.
+    pub past: Vec<(PointKey, Result<HisItem, Fault>)>,
 }
 
 /// Whether a connector's session is open.

@@ -9,7 +9,7 @@ use pointstream_point::{
 };
 use serde::{Serialize, Serializer};
 
-use crate::functions::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed};
+use crate::functions::{AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed};
 use crate::his::{HisAnswer, HisQuery, HisReadError};
 use crate::observe::ObserveFeed;
 
@@ -148,13 +148,21 @@ pub trait Admin: Send + Sync + 'static {
         })
     }
 
-    /// Adds points to a connector in the configuration file, for good.
+    /// Adds points to a connector for good: in the file that is named, else in the connector's CSV
+    /// point file if it has one, else in the configuration file. Gives which it was.
     fn add_points<'a>(
         &'a self,
         connector: &'a str,
         points: Vec<AddPoint>,
-    ) -> BoxFuture<'a, Result<(), ChangeError>> {
-        let _ = (connector, points);
+        to: Option<AddTo>,
+    ) -> BoxFuture<'a, Result<AddTo, ChangeError>> {
+        let _ = (connector, points, to);
+        Box::pin(async { Err(ChangeError::NoFile) })
+    }
+
+    /// Brings back a connector's CSV point file before its last change that was made here.
+    fn restore_points<'a>(&'a self, connector: &'a str) -> BoxFuture<'a, Result<(), ChangeError>> {
+        let _ = connector;
         Box::pin(async { Err(ChangeError::NoFile) })
     }
 

@@ -2,10 +2,11 @@
 //!
 //! Most connections of a hub are subscribers that wait, and a library that could serve anything
 //! keeps buffers for anything. So the head of a connection's first request is read here. If it is a
-//! plain subscription that the guard lets pass, a [`Writer`] sends the hub's shared bytes; every
-//! other connection goes to the library with the bytes that were read, as does one whose stream has
+//! plain subscription that the guard lets pass, a [`Writer`] sends the hub's shared bytes, by itself or
+//! together with others who have the same; every other connection goes to the library with the bytes that were read, as does one whose stream has
 //! ended. What a client sees is the same, byte for byte.
 
+mod chorus;
 mod chunk;
 mod head;
 mod writer;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+pub(crate) use chorus::Choruses;
 pub(crate) use head::read;
 pub(crate) use writer::{Outcome, Writer};
 pub(crate) use ws::Ws;

@@ -2,7 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 /// Why a server could not begin to listen.
@@ -35,11 +35,18 @@ pub(crate) struct ApiError {
     status: StatusCode,
     title: &'static str,
     detail: String,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, title, detail: detail.into() }
+        Self { status, title, detail: detail.into(), header: None }
+    }
+
+    /// The same, with a header that says more.
+    pub(crate) fn with(mut self, name: HeaderName, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
@@ -71,10 +78,13 @@ impl IntoResponse for ApiError {
             title: &'a str,
             detail: &'a str,
         }
-        let Self { status, title, ref detail } = self;
+        let Self { status, title, ref detail, header: more } = self;
         let error = Inner { status: status.as_u16(), title, detail };
         let mut response = json(&Body { error });
         *response.status_mut() = status;
+        if let Some((name, value)) = more {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
         if matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
             // The rest of the body is still to come, and no next request can be told from it.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

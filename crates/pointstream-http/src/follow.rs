@@ -1,18 +1,16 @@
 //! What grows entry by entry, as an event stream.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header;
-use http_body::Frame;
 use tokio::time::{Instant, Sleep};
 
+use crate::body;
 use crate::state::Connection;
 use crate::{BoxFuture, TraceFeed};
 
@@ -67,11 +65,11 @@ pub(crate) fn follow(
 ) -> Response {
     let now = Instant::now();
     let tick = Box::pin(tokio::time::sleep_until(now + LOOK));
-    let body =
+    let mut follow =
         Follow { followed, seq, first: true, over: false, wait: None, tick, last: now, connection };
     let headers =
         [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    (headers, Body::new(body)).into_response()
+    (headers, body::streamed(move |cx| follow.poll_piece(cx))).into_response()
 }
 
 /// How often a stream looks whether its server ends.
@@ -101,43 +99,34 @@ impl Follow {
         }
         event
     }
-}
 
-impl http_body::Body for Follow {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let this = &mut *self;
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             let closing =
-                this.connection.as_ref().is_some_and(|connection| connection.is_closing());
-            if closing || this.over {
+                self.connection.as_ref().is_some_and(|connection| connection.is_closing());
+            if closing || self.over {
                 return Poll::Ready(None);
             }
-            if this.wait.is_none() {
-                if let Some(event) = this.event() {
-                    return Poll::Ready(Some(Ok(Frame::data(event))));
+            if self.wait.is_none() {
+                if let Some(event) = self.event() {
+                    return Poll::Ready(Some(event));
                 }
-                this.wait = Some(Arc::clone(&this.followed).changed(this.seq));
+                self.wait = Some(Arc::clone(&self.followed).changed(self.seq));
             }
-            if let Some(wait) = &mut this.wait
+            if let Some(wait) = &mut self.wait
                 && wait.as_mut().poll(cx).is_ready()
             {
-                this.wait = None;
+                self.wait = None;
                 continue;
             }
-            if this.tick.as_mut().poll(cx).is_pending() {
+            if self.tick.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
             let now = Instant::now();
-            this.tick.as_mut().reset(now + LOOK);
-            if now.duration_since(this.last) >= HEARTBEAT {
-                this.last = now;
-                return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b":\n\n")))));
+            self.tick.as_mut().reset(now + LOOK);
+            if now.duration_since(self.last) >= HEARTBEAT {
+                self.last = now;
+                return Poll::Ready(Some(Bytes::from_static(b":\n\n")));
             }
         }
     }

@@ -60,6 +60,17 @@ pub struct AddPoint {
     pub his: Option<String>,
 }
 
+/// Where points are added.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_enums, reason = "a point stands in one of the two")]
+pub enum AddTo {
+    /// The CSV file of the connector's points.
+    PointFile,
+    /// The configuration file itself.
+    Config,
+}
+
 /// Why a configuration was not changed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]

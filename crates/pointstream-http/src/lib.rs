@@ -55,6 +55,7 @@ mod his;
 mod hosts;
 mod io;
 mod metrics;
+mod mount;
 mod observe;
 mod openapi;
 mod options;
@@ -73,8 +74,11 @@ pub use admin::{
 };
 pub use console::{CONSOLE, StaticFile};
 pub use error::BindError;
-pub use functions::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed, TraceRow, TraceView};
+pub use functions::{
+    AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed, TraceRow, TraceView,
+};
 pub use his::{HisAnswer, HisQuery, HisReadError, HisRows};
+pub use mount::{Mount, MountRequest, Mounted};
 pub use observe::{Heard, ObserveFeed, ObserveView};
 pub use options::{Limits, Options, Token};
 pub use routes::router;

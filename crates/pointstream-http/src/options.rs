@@ -8,6 +8,7 @@ use subtle::ConstantTimeEq;
 
 use crate::StaticFile;
 use crate::console::CONSOLE;
+use crate::mount::{Mount, Mounts};
 
 /// How the HTTP face behaves.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct Options {
     /// The URLs of what topics are made of, each with the topic's name: by these a topic can be asked
     /// for as well, as in `GET /http://api.example/prices`.
     pub sources: Vec<(String, String)>,
+    /// Other APIs beside this one. See [`Options::mount`].
+    pub(crate) mounts: Mounts,
     /// What clients may take.
     pub limits: Limits,
     /// The `retry` of an event stream: how long a client waits before it connects again. Varied by a
@@ -51,11 +54,18 @@ impl Options {
             token: None,
             files: CONSOLE,
             sources: Vec::new(),
+            mounts: Mounts::default(),
             limits: Limits::default(),
             retry: Duration::from_secs(3),
             heartbeat: Duration::from_secs(10),
             seed,
         }
+    }
+
+    /// Serves another API as well, under its prefix and behind the same guard. It must not be a
+    /// prefix of this API's own.
+    pub fn mount(&mut self, mount: Arc<dyn Mount>) {
+        self.mounts.0.push(mount);
     }
 }
 
@@ -71,8 +81,10 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// The bytes of a request's target; a longer one is answered 414.
     pub target_bytes_max: usize,
-    /// The bytes of a request's body; a longer one is answered 413.
+    /// The bytes of a request's body, unpacked; a longer one is answered 413.
     pub body_bytes_max: usize,
+    /// How many times its length a request's body may unpack to; beyond it is answered 413.
+    pub unpack_ratio_max: usize,
     /// The bytes that are read and thrown away after an answer that came before the request's end,
     /// so that the client sees the answer.
     pub drain_bytes_max: usize,
@@ -92,8 +104,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 20,000 connections, 128 requests on one of HTTP/2, heads of 16 KiB, targets of 8 KiB, bodies of 1 MiB, draining of 16 MiB,
-    /// pages of 10,000 points; 10 s for a head and a body, 30 s for a stall, 1 s to drain, 1.5 s to
+    /// 20,000 connections, 128 requests on one of HTTP/2, heads of 16 KiB, targets of 8 KiB, bodies of
+    /// 1 MiB that unpack to a hundred times their length, draining of 16 MiB, pages of 10,000 points; 10 s for a head and a body, 30 s for a stall, 1 s to drain, 1.5 s to
     /// end.
     fn default() -> Self {
         Self {
@@ -102,6 +114,7 @@ impl Default for Limits {
             head_bytes_max: 16 << 10,
             target_bytes_max: 8 << 10,
             body_bytes_max: 1 << 20,
+            unpack_ratio_max: 100,
             drain_bytes_max: 16 << 20,
             page_points_max: 10_000,
             head_timeout: Duration::from_secs(10),

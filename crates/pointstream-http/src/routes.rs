@@ -20,6 +20,7 @@ use pointstream_hub::Hub;
 
 use crate::error::ApiError;
 use crate::guard;
+use crate::mount;
 use crate::state::App;
 use crate::{Admin, Options};
 
@@ -50,6 +51,7 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/v1/connectors/{id}/learn", get(connectors::learn))
         .route("/v1/connectors/{id}/details", get(connectors::details))
         .route("/v1/connectors/{id}/points", get(connectors::points).post(connectors::add_points))
+        .route("/v1/connectors/{id}/points/restore", post(connectors::restore_points))
         .route("/v1/config/restore", post(connectors::restore))
         .route("/v1/connectors/{id}/trace", get(connectors::trace).post(connectors::set_trace))
         .route("/v1/connectors/{id}/observe", get(connectors::observe))
@@ -65,6 +67,11 @@ pub(crate) fn of(app: Arc<App>) -> Router {
         .route("/openapi.json", get(service::openapi));
     for file in app.options.files {
         router = router.route(file.path, get(move || ready(service::file(file))));
+    }
+    for mount in &app.options.mounts.0 {
+        let path = format!("{}{{*rest}}", mount.prefix());
+        let routes = any(mount::handle).with_state(Arc::clone(mount));
+        router = router.route(&path, routes);
     }
     router
         .fallback(source::by_url)

@@ -122,6 +122,7 @@ impl Server {
         let drained = async { while tasks.join_next().await.map(on_done).is_some() {} };
         let _ = tokio::time::timeout(limits.shutdown_timeout, drained).await;
         tasks.shutdown().await;
+        app.choruses.end();
         info!(addr = %local, "HTTP has ended.");
     }
 }
@@ -244,7 +245,17 @@ async fn serve_any(
         // The server ends; a client that keeps its side open is not waited for.
         return;
     }
-    drain(http.into_parts().io.into_inner().into_inner(), limits).await;
+    let parts = http.into_parts();
+    if let Some(then) = connection.after.take() {
+        let stream = pointstream_net::Stream::other(parts.io.into_inner());
+        let mut served = pin!(then(stream, parts.read_buf));
+        tokio::select! {
+            () = &mut served => {}
+            _ = ending.changed() => {}
+        }
+        return;
+    }
+    drain(parts.io.into_inner().into_inner(), limits).await;
 }
 
 /// Serves a connection that begins with HTTP/2, as clients do that know of it beforehand. A stream

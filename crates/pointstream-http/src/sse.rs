@@ -1,4 +1,3 @@
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::str::FromStr;
@@ -6,15 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body::Frame;
-use pointstream_hub::{ErrorCode, Event, Fault, Group, Subscription};
+use pointstream_hub::{Cursor, ErrorCode, Event, Fault, Group, Subscription};
 use pointstream_time::Seed;
 use tokio::time::{Instant, Sleep};
 
+use crate::body;
 use crate::clock;
 use crate::gzip::Gzip;
 use crate::state::{App, Connection};
@@ -138,6 +136,11 @@ fn event_of(fault: &Fault, session: Session) -> String {
     format!("event: error\ndata: {}\n\n", json_of(fault, session))
 }
 
+/// An event as this session is sent it.
+pub(crate) fn text_of(event: &Event, session: Session) -> Bytes {
+    event.fault().map_or_else(|| event.sse().clone(), |fault| event_of(fault, session).into())
+}
+
 fn json_of(fault: &Fault, session: Session) -> String {
     fault.json(&format!("{:.3}", clock::wall()), &session.to_string())
 }
@@ -164,6 +167,40 @@ enum Piece {
 }
 
 impl Feed {
+    /// What it follows, and for whom, if others can be sent the same bytes from here on.
+    pub(crate) const fn shareable(&self) -> Option<(&Subscription, Session)> {
+        match (&self.opening, &self.gzip, &self.subscription) {
+            (None, None, Some(subscription)) => Some((subscription, self.session)),
+            _ => None,
+        }
+    }
+
+    /// Waits for nothing any more, since somebody else reads for it.
+    pub(crate) fn rest(&mut self) {
+        self.heartbeat.sleep = None;
+        if let Some(subscription) = &self.subscription {
+            subscription.rest();
+        }
+    }
+
+    /// Goes on by itself from where somebody else has read for it.
+    pub(crate) fn go_on_from(&mut self, cursor: Cursor) {
+        self.heartbeat.on_write();
+        if let Some(subscription) = &mut self.subscription {
+            subscription.go_on_from(cursor);
+        }
+    }
+
+    /// Comments after the same silence as this one's.
+    pub(crate) const fn heartbeat(&self) -> Heartbeat {
+        Heartbeat::new(self.heartbeat.interval, self.heartbeat.origin)
+    }
+
+    /// Whether the stream is to end when it is polled next.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.is_closing())
+    }
+
     /// The next piece, none at the end: the opening, an event or a comment, packed if the client
     /// wants that.
     pub(crate) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
@@ -184,7 +221,7 @@ impl Feed {
         if let Some(opening) = self.opening.take() {
             return Poll::Ready(Some(Piece::Own(opening)));
         }
-        if self.connection.as_ref().is_some_and(|connection| connection.is_closing()) {
+        if self.is_closing() {
             self.subscription = None;
         }
         let Some(subscription) = &mut self.subscription else { return Poll::Ready(None) };
@@ -202,7 +239,7 @@ impl Feed {
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if self.heartbeat.poll_due(cx) => {
-                Poll::Ready(Some(Piece::Own(Bytes::from_static(b":\n\n"))))
+                Poll::Ready(Some(Piece::Own(Bytes::from_static(COMMENT))))
             }
             Poll::Pending => Poll::Pending,
         }
@@ -228,31 +265,16 @@ fn headers_of(session: Session) -> HeaderMap {
 }
 
 impl IntoResponse for Feed {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
         let headers = self.headers();
         let refused = self.subscription.is_none();
-        let mut response = Response::new(Body::new(FeedBody(self)));
+        let mut response = Response::new(body::streamed(move |cx| self.poll_piece(cx)));
         *response.headers_mut() = headers;
         if refused {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(header::CONNECTION, close);
         }
         response
-    }
-}
-
-/// A feed as the body of an answer.
-struct FeedBody(Feed);
-
-impl http_body::Body for FeedBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
 
@@ -326,6 +348,9 @@ fn opening(retry: Duration, pad: bool) -> String {
     let comment = if pad { " ".repeat(PAD_LEN) } else { " ok".to_owned() };
     format!(":{comment}\nretry: {}\n\n", retry.as_millis())
 }
+
+/// What shows that a stream lives.
+pub(crate) const COMMENT: &[u8] = b":\n\n";
 
 /// What old proxies let through at once.
 const PAD_LEN: usize = 1_024;

@@ -8,8 +8,10 @@ use pointstream_time::Seed;
 use tokio::time::Instant;
 
 use crate::cors::Origins;
+use crate::direct::Choruses;
 use crate::hosts::Hosts;
 use crate::metrics::Counters;
+use crate::mount::After;
 use crate::routes::group::Groups;
 use crate::syncs::Syncs;
 use crate::{Admin, Options};
@@ -23,6 +25,7 @@ pub(crate) struct App {
     pub(crate) origins: Origins,
     pub(crate) counters: Counters,
     pub(crate) groups: Groups,
+    pub(crate) choruses: Arc<Choruses>,
     pub(crate) syncs: Syncs,
     /// The origin of the grid that heartbeats are aligned to.
     pub(crate) started: Instant,
@@ -39,6 +42,7 @@ impl App {
             origins: Origins::new(&options.allowed_origins),
             counters: Counters::default(),
             groups: Groups::default(),
+            choruses: Arc::default(),
             syncs: Syncs::default(),
             started: Instant::now(),
             ending: AtomicBool::new(false),
@@ -73,12 +77,14 @@ impl App {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) local: SocketAddr,
+    /// What it becomes behind its last answer, where that hands it over.
+    pub(crate) after: After,
     closing: AtomicBool,
 }
 
 impl Connection {
-    pub(crate) const fn new(local: SocketAddr) -> Self {
-        Self { local, closing: AtomicBool::new(false) }
+    pub(crate) fn new(local: SocketAddr) -> Self {
+        Self { local, after: After::default(), closing: AtomicBool::new(false) }
     }
 
     /// Asks the streams of this connection to end when they are polled next.

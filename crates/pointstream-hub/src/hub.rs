@@ -47,6 +47,8 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) topic: Topic,
     pub(crate) subscribers: Slots,
+    /// Those who read for subscribers.
+    pub(crate) leads: Slots,
     pub(crate) removed: bool,
     /// When the topic is to be told the time, as the hub's timers have it.
     timer: Option<Instant>,
@@ -146,7 +148,8 @@ impl Hub {
         let id: TopicId = id.parse()?;
         let epoch = Epoch::draw(&mut lock(&self.inner.epochs));
         let topic = Topic::new(epoch, &options, &self.inner.limits);
-        let state = State { topic, subscribers: Slots::default(), removed: false, timer: None };
+        let (subscribers, leads) = (Slots::default(), Slots::default());
+        let state = State { topic, subscribers, leads, removed: false, timer: None };
         let shared = Arc::new(Shared { id: id.clone(), state: Mutex::new(state) });
         let mut topics = self.inner.topics.write().unwrap_or_else(PoisonError::into_inner);
         if topics.contains_key(&id) {
@@ -175,7 +178,9 @@ impl Hub {
             state.removed = true;
             // The next deadline does not become earlier by this.
             let _ = self.set_timer(&removed, &mut state, None);
-            (state.subscribers.all_wakers(), !state.subscribers.is_empty())
+            let mut wakers = state.leads.all_wakers();
+            wakers.extend(state.subscribers.all_wakers());
+            (wakers, !state.subscribers.is_empty())
         };
         wakers.into_iter().for_each(std::task::Waker::wake);
         if watched {

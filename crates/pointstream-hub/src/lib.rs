@@ -69,6 +69,7 @@ mod idempotency;
 mod item_path;
 mod items;
 mod json;
+mod lead;
 mod limits;
 mod options;
 #[cfg(feature = "gzip")]
@@ -95,6 +96,7 @@ pub use fault::{ErrorCode, Fault};
 pub use group::{Group, GroupEvent, GroupHandle, Position};
 pub use hub::{Hub, Published, Snapshot, TopicInfo};
 pub use item_path::{ItemIdPath, ItemIdPathError};
+pub use lead::Lead;
 pub use limits::Limits;
 pub use options::{ItemOptions, Mode, TopicKind, TopicOptions, UpdateMode};
 #[cfg(feature = "gzip")]

@@ -48,6 +48,13 @@ impl Slots {
         }
     }
 
+    /// Forgets the waker of one that waits no more.
+    pub(crate) fn forget(&mut self, slot: usize) {
+        if let Some(Slot::Used { waker, .. }) = self.slots.get_mut(slot) {
+            *waker = None;
+        }
+    }
+
     /// Takes the wakers of those who wait on one of some views, to be woken when no lock is held.
     pub(crate) fn wakers(&mut self, views: &[u32]) -> Vec<Waker> {
         if views.is_empty() {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::hub::Shared;
-use crate::{Cursor, Ended, Event, Hub, Revision, TopicId};
+use crate::{Cursor, Ended, Event, Hub, Lead, Revision, TopicId};
 
 /// One subscriber's place on a topic; a `futures` stream of events.
 ///
@@ -57,6 +57,44 @@ impl Subscription {
         match self.poll_event(&Context::from_waker(std::task::Waker::noop())) {
             Poll::Ready(event) => event,
             Poll::Pending => None,
+        }
+    }
+
+    /// Where it stands.
+    pub const fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// A cursor at this place that can be read for several subscribers at once; none where that is
+    /// not shareable, or the topic has ended.
+    ///
+    /// It is of use for as long as one of them is subscribed.
+    pub fn lead(&self) -> Option<Lead> {
+        let cursor = self.cursor;
+        if self.ended || !cursor.is_shareable() {
+            return None;
+        }
+        let mut state = self.shared.lock();
+        if state.removed {
+            return None;
+        }
+        state.topic.attach_lead(&cursor);
+        let slot = state.leads.take(cursor.view());
+        drop(state);
+        Some(Lead::new(self.hub.clone(), Arc::clone(&self.shared), slot, cursor))
+    }
+
+    /// From here on a [`Lead`] that stands where this one does reads for it: the waker that waits is
+    /// forgotten.
+    pub fn rest(&self) {
+        self.shared.lock().subscribers.forget(self.slot);
+    }
+
+    /// Goes on by itself from where a [`Lead`] has read for it. A cursor of another view or mode is
+    /// left alone.
+    pub fn go_on_from(&mut self, cursor: Cursor) {
+        if cursor.view() == self.cursor.view() && cursor.mode() == self.cursor.mode() {
+            self.cursor = cursor;
         }
     }
 

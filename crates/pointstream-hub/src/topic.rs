@@ -61,8 +61,9 @@ struct TopicLimits {
     monitor_period: Duration,
 }
 
-/// How far a subscriber has read: all that a topic needs to know of it.
-#[derive(Clone, Copy, Debug)]
+/// How far a subscriber has read: all that a topic needs to know of it. Two that are equal are given
+/// the same from there on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cursor {
     view: u32,
     mode: Mode,
@@ -80,8 +81,20 @@ impl Cursor {
         self.at
     }
 
-    pub(crate) const fn view(&self) -> u32 {
+    /// The place of its view among those of the topic, which another view may have later.
+    pub const fn view(&self) -> u32 {
         self.view
+    }
+
+    /// How it is sent what changes.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether others may be where it is: it has a document, and wants no digests, which each reader
+    /// gets at a time of its own.
+    pub const fn is_shareable(&self) -> bool {
+        self.at.is_some() && self.digests.is_none()
     }
 }
 
@@ -170,14 +183,36 @@ impl Topic {
         }
     }
 
+    /// Keeps the view of a cursor that stands for readers, besides them; [`detach_lead`](Self::detach_lead)
+    /// must be told of its end.
+    pub(crate) fn attach_lead(&mut self, cursor: &Cursor) {
+        if let Some(view) = self.view_mut(cursor.view) {
+            view.readers += 1;
+        }
+    }
+
+    /// The end of a cursor that stood for readers.
+    pub(crate) fn detach_lead(&mut self, cursor: &Cursor) {
+        let now = self.now;
+        if let Some(view) = self.view_mut(cursor.view) {
+            view.readers = view.readers.saturating_sub(1);
+            view.idle_since = now;
+        }
+    }
+
     /// The next event for `cursor`, which moves past it; none if it has seen all.
     ///
     /// What a cursor is given always applies to what it was given before: the next patch while the
     /// ring holds it, else the whole document as it is.
     pub fn next(&mut self, cursor: &mut Cursor) -> Option<Event> {
+        self.next_for(cursor, 1)
+    }
+
+    /// The next event for a cursor that stands for so many readers.
+    pub(crate) fn next_for(&mut self, cursor: &mut Cursor, readers: u64) -> Option<Event> {
         let Self { views, stats, content, options, .. } = self;
         let view = views.get_mut(cursor.view as usize)?.as_mut()?;
-        let event = match view.feed.after(cursor.mode, cursor.at, stats) {
+        let event = match view.feed.after(cursor.mode, cursor.at, readers, stats) {
             Next::Patch(patch) => Some(patch),
             Next::Document => Some(snapshot(view, content, options)),
             Next::Nothing => None,
@@ -189,8 +224,8 @@ impl Topic {
             }
             None => self.next_fault(cursor).or_else(|| self.next_digest(cursor))?,
         };
-        self.stats.delivered += 1;
-        self.stats.delivered_bytes += event.sse().len() as u64;
+        self.stats.delivered += readers;
+        self.stats.delivered_bytes += readers * event.sse().len() as u64;
         Some(event)
     }
 

@@ -103,11 +103,11 @@ impl fmt::Display for Address {
 
 impl Address {
     /// What a resource's value holds at this address, as a value of a point of this kind, or of any.
-    pub(crate) fn extract(
-        &self,
-        payload: &Payload,
-        kind: Option<Kind>,
-    ) -> Result<PointValue, String> {
+    ///
+    /// # Errors
+    ///
+    /// There is nothing, or something of another kind, as a text.
+    pub fn extract(&self, payload: &Payload, kind: Option<Kind>) -> Result<PointValue, String> {
         let mut value = payload.value();
         for name in &self.pointer {
             let next = match value {

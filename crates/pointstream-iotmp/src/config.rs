@@ -1,11 +1,15 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::time::Duration;
+#[cfg(feature = "http")]
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pointstream_point::duration;
 use serde::Deserialize;
 
+#[cfg(feature = "http")]
+use crate::server::{Endpoints, EndpointsError, HttpEndpoint};
 use crate::session::Secret;
 
 /// What the driver takes of a connector's configuration. In a configuration, durations are texts such
@@ -40,6 +44,10 @@ pub struct Config {
     /// The file that holds the credential, alone.
     #[serde(default)]
     pub credential_file: Option<PathBuf>,
+    /// What the device may call, by name.
+    #[cfg(feature = "http")]
+    #[serde(default)]
+    pub endpoint: BTreeMap<String, EndpointConfig>,
     /// How often points are streamed whose address says nothing else; zero for whenever the device has
     /// something to tell. Default 5 s.
     #[serde(default = "interval", deserialize_with = "duration::deserialize")]
@@ -47,6 +55,23 @@ pub struct Config {
     /// How long opening waits for the device to connect. Default 5 s.
     #[serde(default = "interval", deserialize_with = "duration::deserialize")]
     pub connect_timeout: Duration,
+}
+
+/// An HTTP server that a device may call by a name: the device says the name and what is sent, the
+/// configuration everything else.
+#[cfg(feature = "http")]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct EndpointConfig {
+    /// The URL, which may have a secret in it.
+    pub url: Secret,
+    /// The method. Default `POST`.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// Headers that are sent, such as `authorization`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Secret>,
 }
 
 fn listen() -> Box<str> {
@@ -70,9 +95,34 @@ impl Config {
             device: device.into(),
             credential: Some(Secret::from(String::from(credential))),
             credential_file: None,
+            #[cfg(feature = "http")]
+            endpoint: BTreeMap::new(),
             interval: interval(),
             connect_timeout: interval(),
         }
+    }
+
+    /// What the device may call.
+    #[cfg(feature = "http")]
+    pub(crate) fn endpoints(&self) -> Result<Endpoints, String> {
+        let mut all = Endpoints::new();
+        for (name, config) in &self.endpoint {
+            let endpoint = HttpEndpoint::new(config.url.expose()).and_then(|endpoint| {
+                let method = config.method.as_deref().unwrap_or("POST");
+                let endpoint = endpoint.with_method(method)?;
+                let mut headers = config.headers.iter();
+                headers.try_fold(endpoint, |endpoint, (name, value)| {
+                    endpoint.with_header(name, value.expose())
+                })
+            });
+            let endpoint = endpoint.map_err(|error| match error {
+                // It may have a secret in it.
+                EndpointsError::Url(_) => alloc::format!("endpoint {name}: the url is none"),
+                error => alloc::format!("endpoint {name}: {error}"),
+            })?;
+            all = all.with(name, endpoint);
+        }
+        Ok(all)
     }
 
     /// What proves who the device is.

@@ -13,26 +13,42 @@ use jiff::Timestamp;
 use pointstream_conn::{
     Binding, Context, Driver, Features, Learn, OpError, Readings, Registry, Request, Write,
 };
-use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tags, Times, Value};
+use pointstream_point::{Fault, LearnPath, LearnRow, PointKey, Tags, Value};
 use tokio::time::timeout;
 
 use crate::config::Config;
-use crate::driver::listeners::{Listeners, Listening};
+use crate::driver::listeners::{Admission, Listeners, Listening};
 use crate::driver::points::{Feed, Points};
-use crate::server::{CallError, Device, DeviceId, Devices, Sample, Update};
-use crate::session::{Credentials, Secret};
+use crate::server::{CallError, Device, DeviceId, Devices, Sample, Services, Update};
+use crate::session::Credentials;
+
+pub use crate::driver::listeners::Servers;
 
 /// Teaches `registry` the kind `iotmp`, configured by [`Config`].
 ///
 /// Connectors of one registry with the same `listen` share one server, which listens from the first
-/// opening of one of them on until the last of them is gone.
-pub fn register(registry: &mut Registry) {
-    let listeners = Listeners::default();
+/// opening of one of them on until the last of them is gone. What is answered gives their devices.
+pub fn register(registry: &mut Registry) -> Servers {
+    register_with(registry, ())
+}
+
+/// As [`register`], with what the servers of the connectors do for their devices beyond passing on
+/// what these say. The endpoints in a connector's configuration come before those of `services`.
+pub fn register_with(registry: &mut Registry, services: impl Services) -> Servers {
+    let servers = Servers(Arc::new(Listeners::new(services)));
+    let listeners = Arc::clone(&servers.0);
     registry.register("iotmp", move |config: Config, _: &Context| {
         let secret = config.secret().map_err(Fault::permanent)?;
+        let admission = Admission {
+            credentials: Credentials::new(&*config.user, &*config.device, secret.expose()),
+            #[cfg(feature = "http")]
+            endpoints: Arc::new(config.endpoints().map_err(Fault::permanent)?),
+        };
         let listening = listeners.share(&config.listen);
-        Ok(Iotmp::of(config, Way::Listening(listening, secret)))
+        let number = listening.admit(admission);
+        Ok(Iotmp::of(config, Way::Listening(listening, number)))
     });
+    servers
 }
 
 /// One device of an IOTMP server.
@@ -51,8 +67,9 @@ pub struct Iotmp {
 /// How the driver comes to its device.
 #[derive(Debug)]
 enum Way {
-    /// By a server of the registry, which lets the device in with this credential.
-    Listening(Arc<Listening>, Secret),
+    /// By a server of the registry, which lets the device in while the driver lives, by the admission
+    /// of this number.
+    Listening(Arc<Listening>, u64),
     /// By a server of the application.
     Devices(Devices),
 }
@@ -74,10 +91,6 @@ impl Iotmp {
 
     fn of(config: Config, way: Way) -> Self {
         let id = DeviceId::new(&*config.user, &*config.device);
-        if let Way::Listening(listening, secret) = &way {
-            let credentials = Credentials::new(&*config.user, &*config.device, secret.expose());
-            listening.admit(credentials);
-        }
         let points = Points::new(config.interval);
         Self { config, id, way, points, session: None }
     }
@@ -103,7 +116,7 @@ impl Iotmp {
             Ok(value) => {
                 let sample = Sample::new(value.unwrap_or_default());
                 for key in &*request.points {
-                    self.points.give(*key, &sample, None, into);
+                    self.points.give(*key, &sample, into);
                 }
             }
             Err(error) => {
@@ -120,8 +133,8 @@ impl Iotmp {
 
 impl Drop for Iotmp {
     fn drop(&mut self) {
-        if let Way::Listening(listening, _) = &self.way {
-            listening.dismiss(&self.id.user, &self.id.device);
+        if let Way::Listening(listening, number) = &self.way {
+            listening.dismiss(&self.id, *number);
         }
     }
 }
@@ -264,14 +277,17 @@ impl Driver for Iotmp {
     }
 }
 
-/// What a stream has told of its points.
+/// What a stream has told of its points. A value with a time is one that the device kept while it was
+/// away: it is of the past, and the present one follows.
 fn take(points: &Points, feed: &Feed, update: &Update, into: &mut Readings) {
     match update {
         Update::Value(sample) => {
-            let millis = sample.time_ms.and_then(|millis| i64::try_from(millis).ok());
-            let source = millis.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-            let times = source.map(|source| Times { source: Some(source), server: None });
-            feed.points.iter().for_each(|key| points.give(*key, sample, times, into));
+            let Some(millis) = sample.time_ms else {
+                return feed.points.iter().for_each(|key| points.give(*key, sample, into));
+            };
+            let at = i64::try_from(millis).ok().map(Timestamp::from_millisecond);
+            let at = at.and_then(Result::ok);
+            feed.points.iter().for_each(|key| points.give_past(*key, sample, at, into));
         }
         Update::Ended => {
             let fault = Fault::permanent("the device does not stream this resource");

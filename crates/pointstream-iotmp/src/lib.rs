@@ -58,9 +58,11 @@ pub mod varint;
 pub use address::{Address, AddressError};
 #[cfg(feature = "driver")]
 pub use config::Config;
+#[cfg(all(feature = "driver", feature = "http"))]
+pub use config::EndpointConfig;
 pub use dialect::Dialect;
 #[cfg(feature = "driver")]
-pub use driver::{Iotmp, register};
+pub use driver::{Iotmp, Servers, register, register_with};
 pub use encode::{ArrayEncoder, Encode, Encoder, MapEncoder};
 pub use error::{DecodeError, EncodeError, Malformed};
 pub use message::{Draft, Message, MessageType, Resource};

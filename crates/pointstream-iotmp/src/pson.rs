@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 
 use crate::encode::{Encode, Encoder};
 use crate::error::{DecodeError, EncodeError, Malformed};
-use crate::value::Value;
+use crate::value::{Text, Value};
 use crate::varint;
 
+mod plain;
 pub(crate) mod v1;
 pub(crate) mod v2;
 
@@ -97,32 +98,65 @@ pub(crate) fn read<'a>(
     }
 }
 
-/// The value at the reader's place, which was checked before. What is common is read in place.
+/// Gives the entries of the map at the reader's place to `each`. False if there is no map.
 #[inline(always)]
-pub(crate) fn reread<'a>(version: Version, reader: &mut Reader<'a>) -> Option<Value<'a>> {
+pub(crate) fn read_map<'a>(
+    version: Version,
+    reader: &mut Reader<'a>,
+    rules: &Rules,
+    mut each: impl FnMut(Text<'a>, Value<'a>),
+) -> Result<bool, DecodeError> {
     match version {
-        Version::V1 => reread_v1(reader),
-        Version::V2 => v2::reread(reader),
+        Version::V1 => {
+            let value = v1::read(reader, rules)?;
+            let map = value.as_map();
+            let entries = map.into_iter().flat_map(|map| map.iter());
+            entries.for_each(|(name, value)| each(name, value));
+            Ok(map.is_some())
+        }
+        Version::V2 => v2::read_map(reader, rules, each),
     }
 }
 
-#[inline(never)]
-fn reread_v1<'a>(reader: &mut Reader<'a>) -> Option<Value<'a>> {
-    v1::read(reader, &Rules::DEFAULT).ok()
-}
-
-/// The key at the reader's place, inside a map that was checked before.
+/// Takes the value at the start of bytes that were checked before.
 #[inline(always)]
-pub(crate) fn reread_key<'a>(version: Version, reader: &mut Reader<'a>) -> Option<&'a [u8]> {
-    match version {
-        Version::V1 => reread_key_v1(reader),
-        Version::V2 => v2::read_key(reader, &Rules::DEFAULT).ok(),
+pub(crate) fn reread<'a>(version: Version, rest: &mut &'a [u8]) -> Option<Value<'a>> {
+    if version == Version::V2
+        && let Some(value) = plain::value(rest)
+    {
+        return Some(value);
     }
+    reread_any(version, rest)
 }
 
 #[inline(never)]
-fn reread_key_v1<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
-    v1::read_key(reader, &Rules::DEFAULT).ok()
+fn reread_any<'a>(version: Version, rest: &mut &'a [u8]) -> Option<Value<'a>> {
+    let mut reader = Reader::new(rest);
+    let value = read(version, &mut reader, &Rules::DEFAULT).ok()?;
+    *rest = reader.rest();
+    Some(value)
+}
+
+/// Takes the key at the start of bytes that were checked before.
+#[inline(always)]
+pub(crate) fn reread_key<'a>(version: Version, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    if version == Version::V2
+        && let Some(key) = plain::key(rest)
+    {
+        return Some(key);
+    }
+    reread_any_key(version, rest)
+}
+
+#[inline(never)]
+fn reread_any_key<'a>(version: Version, rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let mut reader = Reader::new(rest);
+    let key = match version {
+        Version::V1 => v1::read_key(&mut reader, &Rules::DEFAULT),
+        Version::V2 => v2::read_key(&mut reader, &Rules::DEFAULT),
+    };
+    *rest = reader.rest();
+    key.ok()
 }
 
 /// A place in bytes.
@@ -152,6 +186,36 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) const fn left(&self) -> usize {
         self.bytes.len() - self.at
+    }
+
+    #[inline]
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// Goes to where only `rest` is left.
+    #[inline]
+    const fn go(&mut self, rest: &[u8]) {
+        self.at = self.bytes.len() - rest.len();
+    }
+
+    /// Reads at the start of `rest`, which is behind its place.
+    #[inline(never)]
+    fn closely<T>(
+        &mut self,
+        rest: &mut &'a [u8],
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<T, DecodeError> {
+        self.go(rest);
+        let read = read(self)?;
+        *rest = self.rest();
+        Ok(read)
+    }
+
+    /// Passes over bytes that are there.
+    #[inline]
+    const fn skip(&mut self, len: usize) {
+        self.at += len;
     }
 
     pub(crate) const fn end(&self) -> usize {

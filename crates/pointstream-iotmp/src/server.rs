@@ -1,5 +1,7 @@
 //! A server of IOTMP devices: plain TCP, TLS and WebSocket.
 
+#[cfg(test)]
+mod abuse;
 mod auth;
 mod device;
 #[cfg(feature = "http")]

@@ -63,6 +63,9 @@ pub struct Session {
     silence_max: Duration,
     /// When the client is to say that it is there.
     keep_alive_at: Option<Instant>,
+    /// How many keep-alives this side has sent, and how many came back.
+    keep_alives: u64,
+    echoes: u64,
     next_id: u16,
     next_ticket: u64,
     requests: BTreeMap<u16, Request>,
@@ -163,6 +166,8 @@ impl Session {
             heard: now,
             silence_max: config.keep_alive * 2,
             keep_alive_at: None,
+            keep_alives: 0,
+            echoes: 0,
             next_id: 1,
             next_ticket: 0,
             requests: BTreeMap::new(),
@@ -437,6 +442,27 @@ impl Session {
         matches!(self.state, State::Closed)
     }
 
+    /// Sends a keep-alive out of turn and gives its number. A server takes what it is sent in order and
+    /// sends keep-alives back at once, so that [`Self::echoed`] says when all that was sent before has
+    /// come there. Nothing before a client was accepted, and at a server.
+    pub fn probe(&mut self) -> Option<u64> {
+        let open = matches!(self.state, State::Open) && self.side == Side::Client;
+        open.then(|| {
+            self.put_keep_alive();
+            self.keep_alives
+        })
+    }
+
+    /// The number of the last keep-alive that came back.
+    pub const fn echoed(&self) -> u64 {
+        self.echoes
+    }
+
+    fn put_keep_alive(&mut self) {
+        self.keep_alives += 1;
+        self.put_demanded(&Draft::new(MessageType::KeepAlive));
+    }
+
     /// How many messages were discarded because nothing waited for them.
     pub const fn discarded(&self) -> u64 {
         self.discarded
@@ -445,7 +471,7 @@ impl Session {
     fn handle_open_timeout(&mut self, now: Instant) {
         if self.keep_alive_at.is_some_and(|at| at <= now) {
             self.keep_alive_at = Some(now + self.config.keep_alive);
-            self.put_demanded(&Draft::new(MessageType::KeepAlive));
+            self.put_keep_alive();
         }
         while let Some(id) = self.request_deadlines.pop_due(now) {
             let Some(request) = self.requests.remove(&id) else { continue };

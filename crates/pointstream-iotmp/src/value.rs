@@ -125,6 +125,7 @@ impl<'a> From<&'a str> for Text<'a> {
 }
 
 impl PartialEq<str> for Text<'_> {
+    #[inline]
     fn eq(&self, other: &str) -> bool {
         self.0 == other.as_bytes()
     }
@@ -179,6 +180,26 @@ pub struct Map<'a> {
 impl<'a> Map<'a> {
     pub(crate) const fn new(version: Version, raw: &'a [u8], count: u32) -> Self {
         Self { contents: Contents { version, raw, count } }
+    }
+
+    /// Gives the entries of the map at the start of `bytes` to `each`, in one pass: each when it is
+    /// checked, before what follows it is. Gives how many bytes the map takes, and nothing if there is
+    /// another value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Value::decode`], which looks at all bytes before it gives anything. What `each` was given
+    /// before is to be thrown away then.
+    #[inline]
+    pub fn read(
+        version: Version,
+        bytes: &'a [u8],
+        rules: &Rules,
+        each: impl FnMut(Text<'a>, Value<'a>),
+    ) -> Result<Option<usize>, DecodeError> {
+        let mut reader = Reader::new(bytes);
+        let is_map = pson::read_map(version, &mut reader, rules, each)?;
+        Ok(is_map.then_some(reader.at()))
     }
 
     pub(crate) const fn contents(&self) -> Contents<'a> {
@@ -265,7 +286,7 @@ pub struct Entries<'a> {
 impl<'a> Iterator for Entries<'a> {
     type Item = (Text<'a>, Value<'a>);
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         let key = self.inside.next_key()?;
         Some((key, self.inside.next_value()?))
@@ -282,31 +303,31 @@ pub(crate) struct Contents<'a> {
 }
 
 impl<'a> Contents<'a> {
-    fn inside(&self) -> Inside<'a> {
-        Inside { version: self.version, reader: Reader::new(self.raw) }
+    const fn inside(&self) -> Inside<'a> {
+        Inside { version: self.version, rest: self.raw }
     }
 }
 
 #[derive(Clone, Debug)]
 struct Inside<'a> {
     version: Version,
-    reader: Reader<'a>,
+    rest: &'a [u8],
 }
 
 impl<'a> Inside<'a> {
-    #[inline]
+    #[inline(always)]
     fn next_key(&mut self) -> Option<Text<'a>> {
-        if self.reader.left() == 0 {
+        if self.rest.is_empty() {
             return None;
         }
-        pson::reread_key(self.version, &mut self.reader).map(Text::new)
+        pson::reread_key(self.version, &mut self.rest).map(Text::new)
     }
 
-    #[inline]
+    #[inline(always)]
     fn next_value(&mut self) -> Option<Value<'a>> {
-        if self.reader.left() == 0 {
+        if self.rest.is_empty() {
             return None;
         }
-        pson::reread(self.version, &mut self.reader)
+        pson::reread(self.version, &mut self.rest)
     }
 }

@@ -7,8 +7,9 @@
 //!
 //! There are TCP streams, UDP sockets towards one peer ([`dial_udp`]) and, with the feature
 //! `serial`, serial ports ([`SerialPort`]); with `tls` what is dialled and accepted can be secured
-//! (`dial_tls`, `ServerTls`), with `ws` it can speak WebSocket (the module `ws`). Nothing here makes or assumes a runtime, spawns a task
-//! or reads the environment.
+//! (`dial_tls`, `ServerTls`), with `ws` it can speak WebSocket (the module `ws`).
+//! The feature `unpack` undoes the coding of HTTP bodies (`Unpacker`). Nothing here makes or assumes a
+//! runtime, spawns a task or reads the environment.
 
 mod dial;
 mod endpoint;
@@ -18,6 +19,8 @@ mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 mod udp;
+#[cfg(feature = "unpack")]
+mod unpack;
 #[cfg(feature = "ws")]
 pub mod ws;
 
@@ -29,3 +32,5 @@ pub use stream::Stream;
 #[cfg(feature = "tls")]
 pub use tls::{ClientTls, ClientTlsBuilder, ServerTls, ServerTlsBuilder, TlsError, dial_tls};
 pub use udp::dial_udp;
+#[cfg(feature = "unpack")]
+pub use unpack::{Coding, UnpackError, Unpacker};

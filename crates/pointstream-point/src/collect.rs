@@ -53,7 +53,7 @@ impl Collect {
     pub fn of(spec: &PointSpec) -> Result<Option<Self>, Fault> {
         let interval = time(spec, "hisCollectInterval")?.map(check_interval).transpose()?;
         let cov = match spec.more.tags.get("hisCollectCov") {
-            None => None,
+            None | Some(Tag::Value(Value::Bool(false))) => None,
             Some(Tag::Marker) => Some(Cov::Any),
             Some(Tag::Value(val)) => Some(tolerance(spec, val)?),
         };
@@ -69,7 +69,8 @@ impl Collect {
         let write_freq = time(spec, "hisCollectWriteFreq")?.map_or(Duration::ZERO, |freq| {
             freq.clamp(Duration::from_secs(1), Duration::from_secs(DAY))
         });
-        let na = spec.more.tags.get("hisCollectNA").is_some();
+        let na = spec.more.tags.get("hisCollectNA");
+        let na = na.is_some_and(|na| *na != Tag::Value(Value::Bool(false)));
         Ok(Some(Self { interval, cov, rate_limit: limit.unwrap_or(usual), na, write_freq }))
     }
 
@@ -279,6 +280,9 @@ mod tests {
         let mut state = CollectState::new();
         assert_eq!(state.on_interval(&plain, at(60), &down), None);
         assert_eq!(state.on_interval(&plain, at(60), &cur(f64::NAN)), None);
+        let no = Tag::Value(Value::Bool(false));
+        let not = [every.clone(), ("hisCollectNA", no.clone()), ("hisCollectCov", no)];
+        assert_eq!(collect(Kind::Number, &not), plain);
         let with_na = collect(Kind::Number, &[every, ("hisCollectNA", Tag::Marker)]);
         let na = state.on_interval(&with_na, at(60), &down).unwrap();
         assert_eq!(na, HisItem::new(at(60), Value::Na));

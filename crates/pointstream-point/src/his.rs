@@ -20,9 +20,9 @@ pub struct His {
 
 /// The state machine of a point's history.
 ///
-/// | own state | `on_pending` | `on_ok` | `on_fault` |
-/// |---|---|---|---|
-/// | any | the same, pending | ok | the fault's |
+/// | own state | `on_pending` | `on_released` | `on_ok` | `on_fault` |
+/// |---|---|---|---|---|
+/// | any | the same, pending | the same | ok | the fault's |
 ///
 /// What stands above the point is folded over it as over the current value, with the fault of the
 /// history's own address first; the reference looks at that of the address to write to.

@@ -10,6 +10,22 @@ mod chunk;
 mod file;
 
 pub use file::StoredHistory;
+pub(crate) use file::{CHUNKS, DAMAGED, Key as ChunkKey, NEXT, SERIES};
+
+/// How many items a piece of a history has; none if it is damaged.
+pub(crate) fn count(bytes: &[u8], start: i64) -> Option<u64> {
+    let mut items = 0;
+    let read = chunk::read(bytes, start, |_| {
+        items += 1;
+        true
+    });
+    read.ok().map(|_| items)
+}
+
+/// Whether a piece of a history is what was written.
+pub(crate) fn is_sound(bytes: &[u8], start: i64) -> bool {
+    count(bytes, start).is_some()
+}
 
 /// Histories of many points, by the ids of the points: what a gateway needs of a store of past
 /// values, so that an embedder may bring one of its own.

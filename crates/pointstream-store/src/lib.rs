@@ -14,5 +14,5 @@ mod store;
 mod table;
 
 pub use history::{HisInfo, History, SeriesWrite, StoredHistory, Trimmed};
-pub use store::{Opened, Store, StoreError, Writer};
+pub use store::{Checked, Opened, SoundRows, Store, StoreError, Writer};
 pub use table::Table;

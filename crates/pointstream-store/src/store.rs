@@ -1,4 +1,6 @@
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, StorageError, TableError};
@@ -7,11 +9,23 @@ use serde::de::DeserializeOwned;
 
 use crate::Table;
 
+mod check;
+mod row;
+mod salvage;
+#[cfg(test)]
+mod tests;
+
+pub use check::Checked;
+pub(crate) use row::row_is_sound;
+use row::{pack, unpack};
+
 /// An open file of tables.
 #[derive(Debug)]
 pub struct Store {
     database: Database,
     path: PathBuf,
+    /// Whether damage was met, and the next opening looks at all of the file.
+    suspect: AtomicBool,
 }
 
 /// How a store came to be open.
@@ -22,12 +36,15 @@ pub enum Opened {
     Found,
     /// There was no file; it was made.
     Made,
-    /// The file was damaged. It was put aside under this name, and a fresh one made.
+    /// The file was damaged. It was put aside under this name, and a fresh one made of what is sound
+    /// in it.
     Quarantined {
         /// Where the damaged file is.
         aside: PathBuf,
         /// What was wrong with it.
         why: String,
+        /// How many rows and pieces of histories were carried over.
+        saved: u64,
     },
 }
 
@@ -67,6 +84,15 @@ pub enum StoreError {
         #[source]
         source: Box<redb::Error>,
     },
+    /// The file is damaged, though it was not known when it was opened. The next opening looks at all
+    /// of it.
+    #[error("{} is damaged: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was seen.
+        why: String,
+    },
     /// A row is not of its table's type.
     #[error("row {key:?} of table {table}: {source}")]
     Row {
@@ -93,6 +119,9 @@ pub enum StoreError {
     },
 }
 
+/// Rows with their keys, and what is wrong with each of the others.
+pub type SoundRows<V> = (Vec<(String, V)>, Vec<StoreError>);
+
 /// How much of the file is kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
 
@@ -100,53 +129,110 @@ const META: Table<u32> = Table::new("meta");
 const FORMAT_KEY: &str = "format";
 
 impl Store {
-    /// The format of the files that this version writes.
-    pub const FORMAT: u32 = 1;
+    /// The format of the files that this version writes. Rows of format 1 had no check sum.
+    pub const FORMAT: u32 = 2;
+
+    /// Up to this many bytes all of a file is looked at when it is opened; of a longer one only if
+    /// damage was met before.
+    pub const CHECK_BYTES_MAX: u64 = 256 << 20;
 
     /// The longest key, and the longest row as it is stored, in bytes.
     pub const ROW_LEN_MAX: usize = 1 << 20;
 
-    /// Opens the file at `path`, making it if there is none.
+    /// Opens the file at `path`, making it if there is none. A damaged file is put aside under another
+    /// name beside it, and what is sound in it is carried over into a fresh one.
     ///
     /// # Errors
     ///
     /// A file in use by another process or written by a later version is left as it is; so is
     /// everything when the file system fails.
     pub fn open(path: &Path) -> Result<(Self, Opened), StoreError> {
-        let found = path.exists();
-        match Self::try_open(path) {
-            Ok(store) => Ok((store, if found { Opened::Found } else { Opened::Made })),
+        Self::open_looking(path, false)
+    }
+
+    fn open_looking(path: &Path, at_all: bool) -> Result<(Self, Opened), StoreError> {
+        let len = fs::metadata(path).map(|metadata| metadata.len()).ok();
+        let suspect = suspect_path(path);
+        let at_all = at_all || suspect.exists() || len.is_some_and(|l| l <= Self::CHECK_BYTES_MAX);
+        let opened = match len {
+            Some(0) => Err(Broken::Damaged("the file is empty".to_owned())),
+            _ => Self::try_open(path, at_all),
+        };
+        let opened = match opened {
+            Ok(store) => Ok((store, if len.is_some() { Opened::Found } else { Opened::Made })),
+            Err(Broken::Refused(error)) => Err(error),
+            Err(Broken::Damaged(why)) => Self::begin_anew(path, why),
+        };
+        if opened.is_ok() {
+            // There is none where nothing was suspected.
+            let _ = fs::remove_file(suspect);
+        }
+        opened
+    }
+
+    /// Puts a damaged file aside and begins a fresh one with what is sound in it.
+    fn begin_anew(path: &Path, why: String) -> Result<(Self, Opened), StoreError> {
+        let aside = put_aside(path)?;
+        match Self::try_open(path, false) {
+            Ok(store) => {
+                let saved = salvage::salvage(&aside, &store)?;
+                Ok((store, Opened::Quarantined { aside, why, saved }))
+            }
             Err(Broken::Refused(error)) => Err(error),
             Err(Broken::Damaged(why)) => {
-                let aside = put_aside(path)?;
-                match Self::try_open(path) {
-                    Ok(store) => Ok((store, Opened::Quarantined { aside, why })),
-                    Err(Broken::Refused(error)) => Err(error),
-                    Err(Broken::Damaged(why)) => Err(StoreError::Io {
-                        path: path.to_owned(),
-                        source: std::io::Error::other(why),
-                    }),
-                }
+                Err(StoreError::Io { path: path.to_owned(), source: std::io::Error::other(why) })
             }
         }
     }
 
-    fn try_open(path: &Path) -> Result<Self, Broken> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path);
-        let database = database.map_err(|error| Broken::of(path, error))?;
-        let store = Self { database, path: path.to_owned() };
-        let format = store.get(&META, FORMAT_KEY).map_err(Broken::of_store)?;
-        match format {
-            Some(found) if found > Self::FORMAT => {
-                Err(Broken::Refused(StoreError::Newer { path: path.to_owned(), found }))
+    fn try_open(path: &Path, at_all: bool) -> Result<Self, Broken> {
+        let open = || {
+            let mut builder = Database::builder();
+            builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(at_all);
+            let database = builder.create(path).map_err(|error| Broken::of(path, error))?;
+            let suspect = AtomicBool::new(false);
+            let store = Self { database, path: path.to_owned(), suspect };
+            let format = store.get(&META, FORMAT_KEY).map_err(Broken::of_store)?;
+            match format {
+                Some(found) if found > Self::FORMAT => {
+                    Err(Broken::Refused(StoreError::Newer { path: path.to_owned(), found }))
+                }
+                Some(Self::FORMAT) => Ok(store),
+                _ => {
+                    let written =
+                        store.write(|writer| writer.put(&META, FORMAT_KEY, &Self::FORMAT));
+                    written.map_err(Broken::of_store)?;
+                    Ok(store)
+                }
             }
-            Some(_) => Ok(store),
-            None => {
-                let written = store.write(|writer| writer.put(&META, FORMAT_KEY, &Self::FORMAT));
-                written.map_err(Broken::of_store)?;
-                Ok(store)
+        };
+        let panicked = |_| Err(Broken::Damaged("the reader of the file fails".to_owned()));
+        catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(panicked)
+    }
+
+    /// Does something with the file. A reader that panics has met damage, which is then known.
+    pub(crate) fn guarded<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            let why = text.unwrap_or("its reader fails").to_owned();
+            Err(StoreError::Damaged { path: self.path.clone(), why })
+        });
+        let damaged = match &result {
+            Err(StoreError::Damaged { .. }) => true,
+            Err(StoreError::Storage { source, .. }) => {
+                matches!(**source, redb::Error::Corrupted(_))
             }
+            _ => false,
+        };
+        if damaged && !self.suspect.swap(true, Ordering::Relaxed) {
+            // Without it the next opening looks at less of a long file.
+            let _ = fs::write(suspect_path(&self.path), "");
         }
+        result
     }
 
     /// The row of this key.
@@ -155,6 +241,14 @@ impl Store {
     ///
     /// A failure of the store; a row that is not of the table's type.
     pub fn get<V: DeserializeOwned>(
+        &self,
+        table: &Table<V>,
+        key: &str,
+    ) -> Result<Option<V>, StoreError> {
+        self.guarded(|| self.read_row(table, key))
+    }
+
+    fn read_row<V: DeserializeOwned>(
         &self,
         table: &Table<V>,
         key: &str,
@@ -178,18 +272,38 @@ impl Store {
         &self,
         table: &Table<V>,
     ) -> Result<Vec<(String, V)>, StoreError> {
-        let read = self.database.begin_read().map_err(|error| self.failed(error))?;
-        let rows = match read.open_table(table.definition()) {
-            Ok(rows) => rows,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-            Err(error) => return Err(self.failed(error)),
-        };
-        let row = |row: Result<(redb::AccessGuard<'_, &str>, redb::AccessGuard<'_, &[u8]>), _>| {
-            let (key, value) = row.map_err(|error: StorageError| self.failed(error))?;
-            let key = key.value().to_owned();
-            parse(table, &key, value.value()).map(|value| (key, value))
-        };
-        rows.iter().map_err(|error| self.failed(error))?.map(row).collect()
+        let (rows, bad) = self.sound_rows(table)?;
+        bad.into_iter().next().map_or(Ok(rows), Err)
+    }
+
+    /// The rows of a table that are of its type and what they were when they were written, by key; and
+    /// what is wrong with each of the others.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the store.
+    pub fn sound_rows<V: DeserializeOwned>(
+        &self,
+        table: &Table<V>,
+    ) -> Result<SoundRows<V>, StoreError> {
+        self.guarded(|| {
+            let read = self.database.begin_read().map_err(|error| self.failed(error))?;
+            let rows = match read.open_table(table.definition()) {
+                Ok(rows) => rows,
+                Err(TableError::TableDoesNotExist(_)) => return Ok((Vec::new(), Vec::new())),
+                Err(error) => return Err(self.failed(error)),
+            };
+            let (mut sound, mut bad) = (Vec::new(), Vec::new());
+            for row in rows.iter().map_err(|error| self.failed(error))? {
+                let (key, value) = row.map_err(|error| self.failed(error))?;
+                let key = key.value().to_owned();
+                match parse(table, &key, value.value()) {
+                    Ok(value) => sound.push((key, value)),
+                    Err(error) => bad.push(error),
+                }
+            }
+            Ok((sound, bad))
+        })
     }
 
     /// Writes all that `with` asks for, or nothing of it. When this answers `Ok`, it is on the disk.
@@ -201,11 +315,13 @@ impl Store {
         &self,
         with: impl FnOnce(&mut Writer<'_>) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
-        let transaction = self.database.begin_write().map_err(|error| self.failed(error))?;
-        let mut writer = Writer { store: self, transaction: &transaction };
-        let result = with(&mut writer)?;
-        transaction.commit().map_err(|error| self.failed(error))?;
-        Ok(result)
+        self.guarded(|| {
+            let transaction = self.database.begin_write().map_err(|error| self.failed(error))?;
+            let mut writer = Writer { store: self, transaction: &transaction };
+            let result = with(&mut writer)?;
+            transaction.commit().map_err(|error| self.failed(error))?;
+            Ok(result)
+        })
     }
 
     pub(crate) fn begin_read(&self) -> Result<redb::ReadTransaction, StoreError> {
@@ -256,7 +372,7 @@ impl Writer<'_> {
         }
         let opened = self.transaction.open_table(table.definition());
         let mut rows = opened.map_err(|error| self.store.failed(error))?;
-        rows.insert(key, row.as_slice()).map_err(|error| self.store.failed(error))?;
+        rows.insert(key, pack(row).as_slice()).map_err(|error| self.store.failed(error))?;
         Ok(())
     }
 
@@ -308,6 +424,7 @@ impl Broken {
                 }
                 error => Self::Damaged(error.to_string()),
             },
+            StoreError::Damaged { why, .. } => Self::Damaged(why),
             error => Self::Damaged(error.to_string()),
         }
     }
@@ -320,11 +437,18 @@ fn is_damage(error: &std::io::Error) -> bool {
 }
 
 fn parse<V: DeserializeOwned>(table: &Table<V>, key: &str, row: &[u8]) -> Result<V, StoreError> {
-    serde_json::from_slice(row).map_err(|source| StoreError::Row {
+    unpack(row).and_then(serde_json::from_slice).map_err(|source| StoreError::Row {
         table: table.name(),
         key: key.to_owned(),
         source,
     })
+}
+
+/// A file beside a store's that says that damage was met in it.
+fn suspect_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".suspect");
+    path.with_file_name(name)
 }
 
 /// Renames a damaged file to a name that is free.
@@ -337,129 +461,4 @@ fn put_aside(path: &Path) -> Result<PathBuf, StoreError> {
     let failed = |source| StoreError::Io { path: path.to_owned(), source };
     fs::rename(path, &aside).map_err(failed)?;
     Ok(aside)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LEVELS: Table<(f64, String)> = Table::new("levels");
-
-    /// A folder that goes when the test ends.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let name = format!("pointstream-store-{name}-{}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn file(&self) -> PathBuf {
-            self.0.join("gateway.redb")
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[test]
-    fn what_was_written_is_there_after_reopening() {
-        let folder = Folder::new("reopen");
-        let (store, opened) = Store::open(&folder.file()).unwrap();
-        assert_eq!(opened, Opened::Made);
-        assert_eq!(store.get(&LEVELS, "ahu.sp 8").unwrap(), None);
-        assert_eq!(store.rows(&LEVELS).unwrap(), []);
-        let (row, other) = ((21.5, "ann".to_owned()), (30.0, "bob".to_owned()));
-        store.write(|w| w.put(&LEVELS, "ahu.sp 8", &row)).unwrap();
-        store.write(|w| w.put(&LEVELS, "ahu.sp 1", &other)).unwrap();
-        drop(store);
-        let (store, opened) = Store::open(&folder.file()).unwrap();
-        assert_eq!(opened, Opened::Found);
-        assert_eq!(store.get(&LEVELS, "ahu.sp 8").unwrap(), Some(row.clone()));
-        let rows = [("ahu.sp 1".to_owned(), other), ("ahu.sp 8".to_owned(), row)];
-        assert_eq!(store.rows(&LEVELS).unwrap(), rows);
-        assert!(store.write(|w| w.remove(&LEVELS, "ahu.sp 8")).unwrap());
-        assert!(!store.write(|w| w.remove(&LEVELS, "ahu.sp 8")).unwrap());
-    }
-
-    #[test]
-    fn a_write_that_fails_leaves_nothing() {
-        let folder = Folder::new("atomic");
-        let (store, _) = Store::open(&folder.file()).unwrap();
-        let long = "x".repeat(Store::ROW_LEN_MAX);
-        let failed = store.write(|w| {
-            w.put(&LEVELS, "a", &(1.0, "ann".to_owned()))?;
-            w.put(&LEVELS, "b", &(1.0, long.clone()))
-        });
-        assert!(matches!(failed, Err(StoreError::TooLong { .. })));
-        assert_eq!(store.rows(&LEVELS).unwrap(), []);
-    }
-
-    #[test]
-    fn rows_are_bounded_at_their_limit() {
-        const TEXTS: Table<String> = Table::new("texts");
-        let folder = Folder::new("limit");
-        let (store, _) = Store::open(&folder.file()).unwrap();
-        // Two quotes are stored besides.
-        let put = |len: usize| store.write(|w| w.put(&TEXTS, "a", &"x".repeat(len)));
-        assert!(put(Store::ROW_LEN_MAX - 2).is_ok());
-        assert!(put(Store::ROW_LEN_MAX - 1).is_err());
-    }
-
-    #[test]
-    fn a_damaged_file_is_put_aside_and_told() {
-        let folder = Folder::new("damaged");
-        for round in 1..=2 {
-            fs::write(folder.file(), [0x5a; 8192]).unwrap();
-            let (store, opened) = Store::open(&folder.file()).unwrap();
-            let Opened::Quarantined { aside, .. } = opened else { panic!("{opened:?}") };
-            assert!(aside.ends_with(format!("gateway.redb.damaged-{round}")), "{aside:?}");
-            assert_eq!(fs::read(&aside).unwrap(), [0x5a; 8192]);
-            store.write(|w| w.put(&LEVELS, "a", &(1.0, "ann".to_owned()))).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_file_cut_anywhere_opens_all_the_same() {
-        let folder = Folder::new("cut");
-        let (store, _) = Store::open(&folder.file()).unwrap();
-        store.write(|w| w.put(&LEVELS, "a", &(1.0, "ann".to_owned()))).unwrap();
-        drop(store);
-        let whole = fs::read(folder.file()).unwrap();
-        for len in (1..whole.len()).step_by(whole.len() / 40) {
-            fs::write(folder.file(), &whole[..len]).unwrap();
-            let (store, _) = Store::open(&folder.file()).unwrap();
-            store.write(|w| w.put(&LEVELS, "b", &(2.0, "bob".to_owned()))).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_file_of_a_later_version_or_in_use_is_left_alone() {
-        let folder = Folder::new("later");
-        let (store, _) = Store::open(&folder.file()).unwrap();
-        let in_use = Store::open(&folder.file()).unwrap_err();
-        assert!(matches!(in_use, StoreError::InUse { .. }), "{in_use}");
-        store.write(|w| w.put(&META, FORMAT_KEY, &99)).unwrap();
-        drop(store);
-        let newer = Store::open(&folder.file()).unwrap_err();
-        assert!(
-            newer.to_string().ends_with("has format 99, this version reads up to 1"),
-            "{newer}"
-        );
-    }
-
-    #[test]
-    fn a_row_of_another_type_says_which() {
-        let folder = Folder::new("row");
-        let (store, _) = Store::open(&folder.file()).unwrap();
-        store.write(|w| w.put(&LEVELS, "a", &(1.0, "ann".to_owned()))).unwrap();
-        const OTHER: Table<bool> = Table::new("levels");
-        let error = store.get(&OTHER, "a").unwrap_err().to_string();
-        assert!(error.starts_with("row \"a\" of table levels: "), "{error}");
-    }
 }

@@ -6,9 +6,10 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use pointstream_conn::{Binding, Driver, OpError, Reading, Readings, Write};
-use pointstream_point::{Fault, PointKey, Value};
+use pointstream_conn::{Binding, Driver, OpError, Reading, Readings, Samples, Write};
+use pointstream_point::{Fault, PointKey, Span, Value};
 
+mod history;
 mod learn;
 mod shell;
 
@@ -22,12 +23,40 @@ pub struct Points {
     pub writes: Vec<Write>,
     /// A point whose address is bad.
     pub bad: Option<Binding>,
+    /// A history that the device keeps.
+    pub history: Option<History>,
+}
+
+/// A history that the device behind a driver keeps.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct History {
+    /// A point with its address.
+    pub point: Binding,
+    /// A span in which the device has some items of it, three at least.
+    pub span: Span,
+    /// A point whose address of the history is bad.
+    pub bad: Option<Binding>,
+}
+
+impl History {
+    /// The history of a point, of which there are items in a span.
+    pub const fn new(point: Binding, span: Span) -> Self {
+        Self { point, span, bad: None }
+    }
+
+    /// This history, and a point whose address of it is bad.
+    #[must_use]
+    pub fn with_bad(mut self, bad: Binding) -> Self {
+        self.bad = Some(bad);
+        self
+    }
 }
 
 impl Points {
     /// Points that can be read.
     pub const fn new(readable: Vec<Binding>) -> Self {
-        Self { readable, writes: Vec::new(), bad: None }
+        Self { readable, writes: Vec::new(), bad: None, history: None }
     }
 
     /// These points, of which some take values.
@@ -44,14 +73,23 @@ impl Points {
         self
     }
 
+    /// These points and a history that the device keeps.
+    #[must_use]
+    pub fn with_history(mut self, history: History) -> Self {
+        self.history = Some(history);
+        self
+    }
+
     fn keys(&self) -> Vec<PointKey> {
         self.readable.iter().map(|binding| binding.key).collect()
     }
 }
 
 /// What is cancelled.
-const OPERATIONS: [&str; 10] =
-    ["open", "ping", "read", "poll", "write", "learn", "watch", "unwatch", "event", "close"];
+const OPERATIONS: [&str; 11] = [
+    "open", "ping", "read", "poll", "write", "learn", "history", "watch", "unwatch", "event",
+    "close",
+];
 
 /// How many await points an operation may have before its cancellation is given up on.
 const POLLS_MAX: usize = 1_000;
@@ -60,7 +98,7 @@ const POLLS_MAX: usize = 1_000;
 const EVENT_WAIT: Duration = Duration::from_millis(20);
 
 /// Runs drivers made by `make` through what the framework may ask of them: binding, opening,
-/// pinging, planning, reading, writing, learning, closing, and cancellation of each at every await point,
+/// pinging, planning, reading, writing, learning, reading histories, closing, and cancellation of each at every await point,
 /// after which a driver that is closed and opened again must be as good as new.
 ///
 /// # Panics
@@ -73,6 +111,7 @@ pub async fn driver<D: Driver>(make: impl Fn() -> D, points: &Points) {
     reads_each_point_once(make(), points).await;
     writes_come_back(make(), points).await;
     learn::leads_to_points_that_bind(make(), points).await;
+    history::is_read_by_spans(make(), points).await;
     for operation in OPERATIONS {
         survives_cancellation(&make, points, operation).await;
     }
@@ -171,6 +210,7 @@ async fn survives_cancellation<D: Driver>(make: &impl Fn() -> D, points: &Points
         "watch" | "unwatch" => features.watch,
         "poll" => features.manual.is_some(),
         "learn" => features.learn.is_some(),
+        "history" => points.history.is_some(),
         _ => true,
     };
     if !applies {
@@ -223,6 +263,14 @@ async fn cancelled<D: Driver>(
             }
             None => true,
         },
+        "history" => match &points.history {
+            Some(History { point, span, .. }) => {
+                bind(driver, core::slice::from_ref(point));
+                let mut samples = Samples::new();
+                cut(driver.history(point.key, *span, &mut samples), polls).await.is_some()
+            }
+            None => true,
+        },
         "learn" => cut(driver.learn(None), polls).await.is_some(),
         "write" => cut(driver.write(&points.writes, &mut into), polls).await.is_some(),
         "poll" => cut(driver.poll(&mut into), polls).await.is_some(),
@@ -244,7 +292,9 @@ fn bind<D: Driver>(driver: &mut D, points: &[Binding]) -> Vec<(PointKey, Fault)>
     let mut into = Readings::new();
     driver.bind(points, &mut into);
     let fault = |reading| match reading {
-        Reading::Cur(key, Err(fault)) | Reading::WriteErr(key, fault) => Some((key, fault)),
+        Reading::Cur(key, Err(fault))
+        | Reading::WriteErr(key, fault)
+        | Reading::HisErr(key, fault) => Some((key, fault)),
         _ => None,
     };
     into.drain().filter_map(fault).collect()
@@ -329,6 +379,24 @@ mod tests {
         let features = Features::NONE.with_poll().with_write().with_watch();
         let features = features.with_learn(Learn::Session);
         driver(|| device.driver(features), &points()).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_keeps_histories_conforms_with_pages_and_without() {
+        let device = device();
+        device.set_delay(Duration::from_millis(5));
+        let at = |secs: i64| jiff::Timestamp::from_second(secs).unwrap();
+        device.keep("log", (0..50).rev().map(|secs| (at(secs * 60), Value::number(secs as f64))));
+        let mut point = binding(5, "a");
+        point.his = Some("log".into());
+        let mut bad = binding(6, "a");
+        bad.his = Some("!".into());
+        let history = History::new(point, Span::new(at(300), at(2_500))).with_bad(bad);
+        let points = points().with_history(history);
+        let features = Features::NONE.with_poll().with_history();
+        driver(|| device.driver(features), &points).await;
+        device.set_page(7);
+        driver(|| device.driver(features), &points).await;
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,6 +31,22 @@ struct State {
     session: bool,
     endless: bool,
     logs: BTreeMap<String, Vec<(Timestamp, Value)>>,
+    /// What the device has to tell unasked of the past, by address.
+    past: Vec<(String, Timestamp, Value)>,
+    page_max: Option<usize>,
+    /// How many of an operation run, and how many did at most.
+    running: BTreeMap<&'static str, (usize, usize)>,
+}
+
+/// An operation that runs.
+struct Running<'a>(&'a FakeDevice, &'static str);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if let Some((running, _)) = self.0.lock().running.get_mut(self.1) {
+            *running -= 1;
+        }
+    }
 }
 
 /// How a device behaves.
@@ -64,6 +80,18 @@ impl FakeDevice {
     /// Has the device keep these past values of an address.
     pub fn keep(&self, address: &str, items: impl IntoIterator<Item = (Timestamp, Value)>) {
         self.lock().logs.entry(address.to_owned()).or_default().extend(items);
+    }
+
+    /// Has the device tell these past values of an address unasked, once it has a session.
+    pub fn tell_past(&self, address: &str, items: impl IntoIterator<Item = (Timestamp, Value)>) {
+        let named = items.into_iter().map(|(ts, val)| (address.to_owned(), ts, val));
+        self.lock().past.extend(named);
+        self.inner.version.send_modify(|version| *version += 1);
+    }
+
+    /// Has the device give so many past values at a time, the oldest first, and say so.
+    pub fn set_page(&self, items: usize) {
+        self.lock().page_max = Some(items);
     }
 
     /// Has every place of the device's tree lead to itself and to a place below without an end.
@@ -102,6 +130,11 @@ impl FakeDevice {
         self.lock().calls.get(operation).copied().unwrap_or(0)
     }
 
+    /// How many of an operation ran at a time at most, over all drivers of this device.
+    pub fn most_at_once(&self, operation: &str) -> usize {
+        self.lock().running.get(operation).map_or(0, |(_, most)| *most)
+    }
+
     /// A driver for this device.
     pub fn driver(&self, features: Features) -> Fake {
         Fake {
@@ -122,8 +155,12 @@ impl FakeDevice {
         let delay = {
             let mut state = self.lock();
             *state.calls.entry(name).or_default() += 1;
+            let (running, most) = state.running.entry(name).or_default();
+            *running += 1;
+            *most = (*most).max(*running);
             state.delay
         };
+        let _running = Running(self, name);
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
         }
@@ -237,6 +274,9 @@ impl Driver for Fake {
             if addresses.into_iter().flatten().any(|address| address.starts_with('!')) {
                 into.err(point.key, Fault::permanent("bad address"));
             }
+            if point.his.as_ref().is_some_and(|address| address.starts_with('!')) {
+                into.his_err(point.key, Fault::permanent("bad address"));
+            }
             self.points.insert(point.key, point.clone());
         }
     }
@@ -303,7 +343,13 @@ impl Driver for Fake {
             let none = "the fake device keeps no such history";
             return Err(OpError::Refused(Fault::permanent(none)));
         };
-        for (ts, val) in log.iter().filter(|(ts, _)| span.contains(*ts)) {
+        let mut within: Vec<_> = log.iter().filter(|(ts, _)| span.contains(*ts)).collect();
+        if let Some(max) = state.page_max.filter(|max| within.len() > *max) {
+            within.sort_by_key(|(ts, _)| *ts);
+            within.truncate(max);
+            into.cut();
+        }
+        for (ts, val) in within {
             into.push(*ts, val.clone());
         }
         Ok(())
@@ -324,6 +370,13 @@ impl Driver for Fake {
             return Err(OpError::Session(Fault::down("the fake device is gone")));
         }
         self.report(into);
+        let told = core::mem::take(&mut self.device.lock().past);
+        for (address, ts, val) in told {
+            let of = |point: &Binding| point.cur.as_deref() == Some(address.as_str());
+            for (key, _) in self.points.iter().filter(|(_, point)| of(point)) {
+                into.past(*key, ts, val.clone());
+            }
+        }
         Ok(())
     }
 }

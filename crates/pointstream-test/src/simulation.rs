@@ -2,8 +2,9 @@
 //!
 //! Every connector machine has a device of its own, whose mood changes by a seed: it goes away, says
 //! nothing, is slow, refuses points. Meanwhile points are watched and not, written, read out of turn
-//! and given other tunings, and connectors are switched off and on. At the end things become quiet,
-//! and each connector has to be what it should be. One seed always gives one run.
+//! and given other tunings, and connectors are switched off and on; some points are collected each minute,
+//! logs are fetched, and devices tell what they kept. At the end things become quiet, and each connector has
+//! to be what it should be, its histories without a gap. One seed always gives one run.
 
 use core::cmp::Reverse;
 use core::time::Duration;
@@ -12,6 +13,7 @@ use std::collections::BinaryHeap;
 use pointstream_time::{Instant, Seed};
 
 mod device;
+mod histories;
 mod member;
 
 use device::Device;
@@ -55,6 +57,12 @@ pub struct Outcome {
     pub requests: u64,
     /// Things that went wrong, or were changed.
     pub troubles: u64,
+    /// Items that points collected.
+    pub collected: u64,
+    /// Items that were fetched of the logs that devices keep.
+    pub fetched: u64,
+    /// Items that devices told unasked of the past.
+    pub past: u64,
 }
 
 /// Runs a simulation.
@@ -92,6 +100,7 @@ impl Simulation {
         for index in 0..settings.connectors {
             simulation.push(Instant::ORIGIN, index, Alarm::Trouble);
             simulation.push(quiet_at, index, Alarm::Quiet);
+            simulation.push(Instant::ORIGIN + histories::MINUTE, index, Alarm::Minute);
         }
         simulation
     }
@@ -114,7 +123,9 @@ impl Simulation {
             }
         }
         for (index, member) in self.members.iter().enumerate() {
-            member.check().map_err(|error| format!("connector {index} at the end: {error}"))?;
+            member
+                .check(self.end)
+                .map_err(|error| format!("connector {index} at the end: {error}"))?;
         }
         Ok(self.outcome)
     }
@@ -126,11 +137,15 @@ mod tests {
 
     #[test]
     fn whatever_happens_all_is_well_when_things_are_quiet() {
+        let mut past = 0;
         for seed in 0..40 {
             let settings = Settings::new(seed, 5, 12, Duration::from_secs(1800));
             let outcome = run(&settings).unwrap();
             assert!(outcome.readings > 1_000 && outcome.requests > 10, "{outcome:?}");
+            assert!(outcome.collected > 1_000 && outcome.fetched > 100, "{outcome:?}");
+            past += outcome.past;
         }
+        assert!(past > 100, "devices told {past} items of the past");
     }
 
     #[test]

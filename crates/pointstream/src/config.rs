@@ -46,7 +46,7 @@ pub struct Config {
     /// The connectors, in the order of the file.
     pub connectors: Vec<ConnectorConfig>,
     /// The points that belong to no connector: they are written and read here alone.
-    pub points: Vec<PointSpec>,
+    pub points: Vec<Arc<PointSpec>>,
     /// The enum definitions that converts refer to.
     pub enums: Arc<EnumDefs>,
     /// The file in which is kept what is to last across a restart: the levels 1, 8 and 17 of
@@ -135,7 +135,7 @@ pub struct ConnectorConfig {
     /// What the driver takes, by its own names.
     pub driver: serde_json::Map<String, serde_json::Value>,
     /// Its points.
-    pub points: Vec<PointSpec>,
+    pub points: Vec<Arc<PointSpec>>,
 }
 
 /// A topic made of points.
@@ -227,7 +227,7 @@ impl Config {
     /// This configuration and a point that belongs to no connector.
     #[must_use]
     pub fn with_point(mut self, point: PointSpec) -> Self {
-        self.points.push(point);
+        self.points.push(Arc::new(point));
         self
     }
 
@@ -303,7 +303,7 @@ impl ConnectorConfig {
     /// This connector and a point.
     #[must_use]
     pub fn with_point(mut self, point: PointSpec) -> Self {
-        self.points.push(point);
+        self.points.push(Arc::new(point));
         self
     }
 

@@ -17,10 +17,16 @@ use crate::config::{Config, ConnectorConfig};
 #[cfg(feature = "http")]
 mod details;
 #[cfg(feature = "store")]
+mod his_options;
+#[cfg(feature = "store")]
 mod history;
+#[cfg(feature = "iotmp")]
+mod iotmp;
 mod keeper;
 mod levels;
 mod notices;
+#[cfg(feature = "store")]
+mod past;
 mod plan;
 mod publish;
 mod row;
@@ -38,6 +44,8 @@ mod watching;
 use plan::Plan;
 use shared::Follow;
 
+#[cfg(feature = "iotmp")]
+pub use iotmp::IotmpServices;
 pub use levels::LevelWritten;
 pub(crate) use shared::{Conn, Shared};
 #[cfg(feature = "store")]
@@ -69,6 +77,8 @@ pub struct Gateway {
     clock: Clock,
     #[cfg(feature = "store")]
     store: Option<PathBuf>,
+    #[cfg(feature = "iotmp")]
+    pub(crate) iotmp: Option<IotmpServices>,
     seed: Seed,
     last_shard: u32,
 }
@@ -227,6 +237,8 @@ impl Gateway {
             clock,
             #[cfg(feature = "store")]
             store: None,
+            #[cfg(feature = "iotmp")]
+            iotmp: None,
             seed,
             last_shard: 0,
         }
@@ -417,6 +429,8 @@ impl Gateway {
         // What was promised to be kept is on the disk before this ends, unless the disk hangs.
         let stored = async { while self.storing.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(STORE_FAREWELL, stored).await;
+        // Whoever opens the store's file next finds that nobody has it any more.
+        while self.services.join_next().await.is_some() {}
     }
 
     #[cfg(feature = "http")]
@@ -452,6 +466,10 @@ impl Gateway {
         {
             let mut state = self.shared.lock();
             (state.keeper, state.kept) = (keeper, kept);
+            #[cfg(feature = "iotmp")]
+            {
+                state.properties = Some(crate::StoredProperties::new(Arc::clone(&store)));
+            }
             if state.his.store.is_none() {
                 state.his.store = Some(Arc::new(pointstream_store::StoredHistory::new(store)));
             }

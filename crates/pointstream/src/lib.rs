@@ -48,6 +48,8 @@ pub use config::{
     Config, ConfigFile, ConnectorConfig, EditError, HistoryConfig, NewPoint, Problem, Problems,
     PublishConfig, TopicConfig, WatchMode,
 };
+#[cfg(feature = "iotmp")]
+pub use gateway::IotmpServices;
 #[cfg(feature = "tokio")]
 pub use gateway::{Applied, ApplyError, Gateway, LevelWritten, WriteError};
 #[cfg(feature = "store")]

@@ -9,7 +9,7 @@ use pointstream_conn::{BucketView, PollStats, PollTimes, Trace, TraceEntry, Writ
 #[cfg(feature = "mqtt")]
 use pointstream_http::ObserveFeed;
 use pointstream_http::{
-    AddPoint, Admin, BindError, BoxFuture, ChangeError, ConnAct, ConnError, ConnectorView,
+    AddPoint, AddTo, Admin, BindError, BoxFuture, ChangeError, ConnAct, ConnError, ConnectorView,
     LevelView, LevelsView, Options, PointView, PointsPage, PointsQuery, QueryError, Server, Token,
     TraceFeed, TraceRow, TraceView, WriteError, WriteOutcome,
 };
@@ -83,6 +83,10 @@ impl Gateway {
                 (source.source.config.url.clone(), source.id.to_string())
             };
             options.sources = self.config().sources.iter().map(url).collect();
+        }
+        #[cfg(feature = "iotmp")]
+        if let Some(services) = &self.iotmp {
+            options.mount(services.mount());
         }
         if let Some(path) = self.token_file(addr) {
             let token = token::read_or_make(&path);
@@ -336,14 +340,34 @@ impl Admin for Face {
         &'a self,
         connector: &'a str,
         points: Vec<AddPoint>,
-    ) -> BoxFuture<'a, Result<(), ChangeError>> {
+        to: Option<AddTo>,
+    ) -> BoxFuture<'a, Result<AddTo, ChangeError>> {
         let connector = connector.parse::<Id>();
         let edit = move |file: ConfigFile| {
             let connector = connector.map_err(|error| ChangeError::Refused(error.to_string()))?;
             let points: Vec<NewPoint> = points.into_iter().map(new_point).collect();
-            file.add_points(&connector, &points).map_err(change_error)
+            let to = match to {
+                Some(to) => to,
+                None => match file.point_file(&connector).map_err(change_error)? {
+                    Some(_) => AddTo::PointFile,
+                    None => AddTo::Config,
+                },
+            };
+            let added = match to {
+                AddTo::PointFile => file.add_points_to_file(&connector, &points),
+                AddTo::Config => file.add_points(&connector, &points),
+            };
+            added.map(|()| to).map_err(change_error)
         };
         Box::pin(self.change_config(edit))
+    }
+
+    fn restore_points<'a>(&'a self, connector: &'a str) -> BoxFuture<'a, Result<(), ChangeError>> {
+        let connector = connector.parse::<Id>();
+        Box::pin(self.change_config(move |file| {
+            let connector = connector.map_err(|error| ChangeError::Refused(error.to_string()))?;
+            file.restore_points(&connector).map_err(change_error)
+        }))
     }
 
     fn restore_config(&self) -> BoxFuture<'_, Result<(), ChangeError>> {
@@ -389,10 +413,10 @@ fn his_rows(
 
 impl Face {
     /// Changes the file of the configuration, one change at a time.
-    fn change_config(
+    fn change_config<T: Send + 'static>(
         &self,
-        change: impl FnOnce(ConfigFile) -> Result<(), ChangeError> + Send + 'static,
-    ) -> impl Future<Output = Result<(), ChangeError>> + Send + 'static {
+        change: impl FnOnce(ConfigFile) -> Result<T, ChangeError> + Send + 'static,
+    ) -> impl Future<Output = Result<T, ChangeError>> + Send + 'static {
         let (path, turn) = (self.shared.lock().config_path.clone(), Arc::clone(&self.changing));
         async move {
             let path = path.ok_or(ChangeError::NoFile)?;

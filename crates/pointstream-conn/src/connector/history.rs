@@ -1,6 +1,6 @@
 //! Histories that the device keeps.
 
-use pointstream_point::{Fault, PointKey, Span};
+use pointstream_point::{Fault, HisItem, PointKey, Span};
 
 use crate::action::{Action, Outcome};
 use crate::driver::OpError;
@@ -34,6 +34,14 @@ impl Connector {
         for &key in points {
             self.shard.on_his_released(key);
             self.shard.show(key.slot, over.as_ref(), self.now.wall);
+        }
+    }
+
+    /// The device told unasked of the past of a point, which goes to who keeps its history.
+    pub(super) fn on_past(&mut self, key: PointKey, item: Result<HisItem, Fault>) {
+        let item = item.and_then(|item| self.shard.convert_past(key, item));
+        if self.shard.is_known(key) {
+            self.past.push((key, item));
         }
     }
 

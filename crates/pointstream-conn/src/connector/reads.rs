@@ -121,6 +121,7 @@ impl Connector {
                 Reading::Sample(key, value, times) => {
                     self.on_reading(key, Ok((value, times)), over.as_ref());
                 }
+                Reading::Past(key, item) => self.on_past(key, item),
                 Reading::HisErr(key, fault) => self.on_bind_fault(key, Facet::His, fault),
                 Reading::WriteErr(key, fault) => self.writes.on_failure(key, fault),
                 Reading::Unwatchable(key, fault) => self.on_unwatchable(key, fault),

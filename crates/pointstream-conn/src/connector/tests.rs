@@ -55,6 +55,7 @@ struct Sim {
     held: Option<Action>,
     learned: Vec<(u64, Result<Learned, Fault>)>,
     histories: Vec<(u64, Result<Samples, Fault>)>,
+    past: Vec<(PointKey, Result<HisItem, Fault>)>,
 }
 
 struct Device {
@@ -104,6 +105,7 @@ impl Sim {
             held: None,
             learned: Vec::new(),
             histories: Vec::new(),
+            past: Vec::new(),
         }
     }
 
@@ -160,6 +162,7 @@ impl Sim {
             for (key, his) in &changes.his {
                 self.his.insert(key.slot, his.clone());
             }
+            self.past.extend(changes.past.iter().cloned());
         }
         while let Some(event) = self.machine.poll_event() {
             match event {

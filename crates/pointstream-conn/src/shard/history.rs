@@ -1,6 +1,6 @@
 //! The history of a point, as far as its device keeps one.
 
-use pointstream_point::{Fault, HisItem, HisState, PointKey};
+use pointstream_point::{Fault, HisItem, HisState, PointKey, Value};
 
 use super::Shard;
 
@@ -20,6 +20,21 @@ impl Shard {
     pub(crate) fn on_his_released(&mut self, key: PointKey) {
         let more = self.slot_mut(key).and_then(|slot| slot.more.as_mut());
         more.and_then(|more| more.his.as_mut()).into_iter().for_each(HisState::on_released);
+    }
+
+    /// Whether there is such a point, which is not switched off.
+    pub(crate) fn is_known(&self, key: PointKey) -> bool {
+        self.slot(key).is_some_and(|slot| !slot.spec.disabled)
+    }
+
+    /// Makes of a value of the past what it would have become as the current one. NA stays.
+    pub(crate) fn convert_past(&self, key: PointKey, item: HisItem) -> Result<HisItem, Fault> {
+        let Some(slot) = self.slot(key).filter(|_| item.val != Value::Na) else { return Ok(item) };
+        let val = match slot.more.as_ref().and_then(|more| more.pipeline.as_ref()) {
+            None => slot.spec.accept(item.val),
+            Some(pipeline) => pipeline.cur(&slot.spec, item.val, &self.enums),
+        };
+        Ok(HisItem::new(item.ts, val?))
     }
 
     /// Whether the point is there and enabled and its device keeps a history of it; else why not.

@@ -1,14 +1,14 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pointstream_conn::{
     AnyDriver, Changes, Clock, ConnConfig, ConnState, ConnView, Driver, Features, Follower, Handle,
-    NamedTuning, OpError, PointDef, Readings, Shell, Write, WriteDone,
+    NamedTuning, OpError, PointDef, Readings, Shell, Trace, Write, WriteDone,
 };
 use pointstream_point::{
-    Cur, Fault, Kind, Level, PointKey, PointSpec, Status, Tags, Tuning, Value, WriteInfo,
+    Cur, Fault, HisItem, Kind, Level, PointKey, PointSpec, Status, Tags, Tuning, Value, WriteInfo,
 };
 use pointstream_test::{FakeDevice, Mood};
 use tokio::sync::watch;
@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 /// Keeps what a connector says and wakes whoever waits for it.
 struct Seen {
     points: Mutex<BTreeMap<u32, Cur>>,
+    past: Mutex<Vec<(u32, f64)>>,
+    full: AtomicBool,
     conn: Mutex<ConnView>,
     version: watch::Sender<u64>,
 }
@@ -24,7 +26,8 @@ struct Seen {
 impl Seen {
     fn new() -> Self {
         let (version, _) = watch::channel(0);
-        Self { points: Mutex::default(), conn: Mutex::default(), version }
+        let (points, past, full) = (Mutex::default(), Mutex::default(), AtomicBool::default());
+        Self { points, past, full, conn: Mutex::default(), version }
     }
 }
 
@@ -33,7 +36,17 @@ impl Follower for Seen {
         let mut points = self.points.lock().unwrap();
         points.extend(changes.points.iter().map(|(key, cur)| (key.slot, cur.clone())));
         drop(points);
+        let number =
+            |(key, item): &(PointKey, Result<HisItem, Fault>)| match &item.as_ref().unwrap().val {
+                Value::Number(number, _) => (key.slot, *number),
+                other => panic!("{other}"),
+            };
+        self.past.lock().unwrap().extend(changes.past.iter().map(number));
         self.version.send_modify(|version| *version += 1);
+    }
+
+    fn has_room(&self) -> bool {
+        !self.full.load(Ordering::Relaxed)
     }
 
     fn on_conn(&self, view: &ConnView) {
@@ -317,4 +330,47 @@ async fn details_and_the_trace_answer_while_the_driver_hangs() {
     let entries = trace.since(0).entries;
     let failed = "failed after 60s: the operation took longer";
     assert!(entries.iter().any(|entry| entry.text.contains(failed)), "{entries:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_unasked_waits_at_the_device_while_there_is_no_room_and_commands_go_on() {
+    let bench = bench(Features::NONE.with_watch().with_poll().with_write(), |_| ()).await;
+    let ok = |seen: &Seen| {
+        seen.points.lock().unwrap().get(&0).is_some_and(|cur| cur.status == Status::Ok)
+    };
+    bench.until("ok", ok).await;
+    let past = || bench.seen.past.lock().unwrap().clone();
+    let item = |secs| (jiff::Timestamp::from_second(secs).unwrap(), Value::number(secs as f64));
+    bench.device.tell_past("a", [item(1), item(2)]);
+    bench.until("the past", |_| past().len() == 2).await;
+    assert_eq!(past(), [(0, 1.0), (0, 2.0)]);
+    bench.seen.full.store(true, Ordering::Relaxed);
+    // One event may be waited for already.
+    bench.device.tell_past("a", [item(3)]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = past().len();
+    bench.device.tell_past("b", [item(4)]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(past().len(), before, "nothing more is asked for");
+    let info = WriteInfo::at(Value::number(9.0), Level::MANUAL, "test");
+    assert_eq!(bench.handle.write(key(1), info).await, Ok(WriteDone::Taken));
+    bench.seen.full.store(false, Ordering::Relaxed);
+    bench.until("the rest", |_| past().len() == 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_that_is_left_on_for_days_keeps_the_last_entries_only() {
+    let bench = bench(Features::NONE.with_poll(), |_| ()).await;
+    let tuning = Tuning::default().with_poll_time(Duration::from_secs(20));
+    let tuning = Arc::new(NamedTuning::new("slow".parse().unwrap(), tuning));
+    bench.handle.retune((0..3).map(|slot| (key(slot), Arc::clone(&tuning))).collect()).await;
+    bench.handle.trace().switch(true);
+    tokio::time::sleep(Duration::from_secs(3 * 86_400)).await;
+    let batch = bench.handle.trace().since(0);
+    assert_eq!(batch.entries.len(), Trace::ENTRIES_MAX);
+    assert_eq!(batch.missed + batch.entries.len() as u64, batch.next);
+    assert!(batch.next > 2 * 3 * 86_400 / 20, "{} entries in three days", batch.next);
+    let bytes: usize = batch.entries.iter().map(|entry| entry.text.len()).sum();
+    assert!(bytes <= Trace::ENTRIES_MAX * Trace::TEXT_LEN_MAX, "{bytes} bytes");
+    assert!(bench.handle.stats().scans > 3 * 86_400 / 20 - 10, "polls went on");
 }

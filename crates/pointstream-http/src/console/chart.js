@@ -9,6 +9,8 @@ const SPAN_MIN = 60e3;
 const SPAN_MAX = 20 * SPANS.year;
 /** How much of what is shown is there besides, to either side. */
 const MARGIN = 0.5;
+/** For so long what was asked for shows the present. */
+const FRESH = 1000;
 const HEIGHT = 260;
 const EDGE = 12;
 
@@ -85,9 +87,10 @@ function show(from, to) {
   if (!isThere(open)) load(open);
 }
 
-/** Whether what came last covers what is shown, as finely as it is shown. */
+/** Whether what came last covers what is shown, as finely as it is shown. The present goes on. */
 function isThere({ from, to, has }) {
-  return has !== null && has.span === to - from && has.from <= from && to <= has.to;
+  const isPast = has !== null && (to <= has.asked || Date.now() - has.asked < FRESH);
+  return isPast && has.span === to - from && has.from <= from && to <= has.to;
 }
 
 /** Asks for what is shown; what is moved meanwhile is asked for once that has come. */
@@ -97,7 +100,7 @@ async function load(shown) {
   do {
     shown.again = false;
     const span = shown.to - shown.from;
-    const has = { span, from: Math.round(shown.from - MARGIN * span), to: Math.round(shown.to + MARGIN * span) };
+    const has = { span, asked: Date.now(), from: Math.round(shown.from - MARGIN * span), to: Math.round(shown.to + MARGIN * span) };
     const width = Math.max(50, Math.round(cells.svg.clientWidth) || 600);
     try {
       const { body } = await request(`${path(shown, has.from, has.to)}&buckets=${Math.round(width * (1 + 2 * MARGIN))}`);
@@ -132,7 +135,7 @@ function draw() {
   // A bucket that begins before what is shown reaches into it.
   const reach = has ? (has.to - has.from) / (width * (1 + 2 * MARGIN)) : 0;
   const numbers = open.rows.filter(({ mean, at }) => mean !== null && mean !== undefined && at >= from - 2 * reach && at <= to + reach);
-  if (isThere(open)) say(numbers.length ? "" : "There is nothing in this range.");
+  if (has !== null && has.from <= from && to <= has.to) say(numbers.length ? "" : "There is nothing in this range.");
   const low = Math.min(...numbers.map(({ min }) => min));
   const high = Math.max(...numbers.map(({ max }) => max));
   const range = high - low || 1;

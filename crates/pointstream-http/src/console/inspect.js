@@ -126,7 +126,7 @@ function place(id, found) {
   return el;
 }
 
-/** Adds a point of the tree to the connector in the gateway's configuration file. */
+/** Adds a point of the tree to the connector, in its point file if it has one, else in the configuration file. */
 async function addPoint(connector, { dis, cur, write, his, kind, unit }, button) {
   const words = dis.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean);
   const name = words.map((word, at) => (at ? word[0].toUpperCase() + word.slice(1) : word)).join("");
@@ -135,13 +135,15 @@ async function addPoint(connector, { dis, cur, write, his, kind, unit }, button)
   const point = { id: chosen.trim(), dis, kind: kind ?? "Number", unit, cur, write, his };
   const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ points: [point] }) };
   try {
-    await request(`v1/connectors/${encodeURIComponent(connector)}/points`, options);
+    const { body: { to } } = await request(`v1/connectors/${encodeURIComponent(connector)}/points`, options);
     button.disabled = true;
     button.textContent = "Added";
-    say(`${point.id} stands in the configuration file; the version before is kept beside it. `);
+    const file = to === "pointFile" ? "the connector's point file" : "the configuration file";
+    say(`${point.id} stands in ${file}; the version before is kept beside it. `);
     const undo = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: "Undo" });
     undo.addEventListener("click", async () => {
-      await request("v1/config/restore", { method: "POST" }).then(
+      const place = to === "pointFile" ? `connectors/${encodeURIComponent(connector)}/points` : "config";
+      await request(`v1/${place}/restore`, { method: "POST" }).then(
         () => say("The file is as it was before."), (error) => say(error.message));
     });
     cells.note.append(undo);

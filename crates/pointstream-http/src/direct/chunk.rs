@@ -3,7 +3,7 @@ use std::io::{IoSlice, Write};
 use bytes::Bytes;
 
 /// Shared bytes as a chunk of HTTP/1.1 (RFC 9112, section 7.1), or as they are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Chunk {
     size: [u8; SIZE_LEN],
     size_len: u8,
@@ -40,7 +40,7 @@ impl Chunk {
 }
 
 /// Chunks on their way out, the first of them perhaps in part.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Batch {
     chunks: Vec<Chunk>,
     /// All bytes, written ones included.
@@ -61,6 +61,11 @@ impl Batch {
 
     pub(super) fn is_full(&self) -> bool {
         self.chunks.len() >= Self::CHUNKS_MAX || self.len >= Self::BYTES
+    }
+
+    /// All bytes that are not let go of.
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     pub(super) const fn is_written(&self) -> bool {
@@ -120,6 +125,9 @@ impl Batch {
         self.chunks.drain(..out);
     }
 }
+
+/// Up to this length, a batch is copied together.
+pub(super) const COPIED_BYTES_MAX: usize = 2 << 10;
 
 /// Size, bytes, end.
 const PARTS: usize = 3;

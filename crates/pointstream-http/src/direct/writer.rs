@@ -1,7 +1,7 @@
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::{io, mem};
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -9,14 +9,15 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::Direct;
-use super::chunk::{Batch, Chunk};
+use super::chorus::{Joiner, Place};
+use super::chunk::{Batch, COPIED_BYTES_MAX, Chunk};
 use crate::metrics::increment;
 use crate::sse::Feed;
 use crate::state::App;
 
 /// One subscriber: a socket, a feed, and what of the feed the socket has not taken.
 pub(crate) struct Writer {
-    stream: TcpStream,
+    way: Way,
     feed: Feed,
     batch: Batch,
     ended: bool,
@@ -25,6 +26,15 @@ pub(crate) struct Writer {
     /// What the client sent after its request.
     rest: Vec<u8>,
     app: Arc<App>,
+}
+
+/// How a subscriber is sent what comes.
+enum Way {
+    /// By its own writer, from its own cursor.
+    Alone(TcpStream),
+    /// With others who have all there is.
+    Together(Place),
+    Gone,
 }
 
 /// How a subscriber's stream has ended.
@@ -45,16 +55,39 @@ impl Writer {
         let Direct { head, feed, rest } = direct;
         let mut batch = Batch::default();
         batch.push(Chunk::bare(head));
-        Self { stream, feed, batch, ended: false, stalled: None, rest, app }
+        Self { way: Way::Alone(stream), feed, batch, ended: false, stalled: None, rest, app }
     }
 
     /// Writes what there is to write; ready when nothing more will come.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_read(cx)?;
+        let mut fresh = true;
+        if let Way::Together(place) = &self.way {
+            if self.feed.is_closing() {
+                self.way = place.leave().map_or(Way::Gone, Way::Alone);
+            } else {
+                let (rest, max) = (&mut self.rest, self.app.options.limits.head_bytes_max);
+                let back = ready!(place.poll(cx, |stream, cx| read(stream, cx, rest, max)))?;
+                self.feed.go_on_from(back.cursor);
+                (self.way, self.batch) = (Way::Alone(back.stream), back.batch);
+                fresh = self.batch.is_written();
+            }
+        }
+        let Way::Alone(stream) = &mut self.way else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        read(stream, cx, &mut self.rest, self.app.options.limits.head_bytes_max)?;
         loop {
-            self.fill(cx);
+            // What is left from before is written before anything is taken from the feed.
+            if fresh {
+                self.fill(cx);
+            }
+            fresh = true;
             if self.batch.is_written() {
-                return if self.ended { Poll::Ready(Ok(())) } else { Poll::Pending };
+                if self.ended {
+                    return Poll::Ready(Ok(()));
+                }
+                self.join(cx);
+                return Poll::Pending;
             }
             ready!(self.poll_write(cx))?;
         }
@@ -62,9 +95,23 @@ impl Writer {
 
     /// What is left when [`poll`](Self::poll) was ready.
     pub(crate) fn finish(self, result: &io::Result<()>) -> Outcome {
-        match result {
-            Ok(()) => Outcome::Ended { stream: self.stream, rest: self.rest },
-            Err(_) => Outcome::Gone,
+        match (result, self.way) {
+            (Ok(()), Way::Alone(stream)) => Outcome::Ended { stream, rest: self.rest },
+            _ => Outcome::Gone,
+        }
+    }
+
+    /// Goes on with others who have all there is, if there are such.
+    fn join(&mut self, cx: &Context<'_>) {
+        let Some((subscription, session)) = self.feed.shareable() else { return };
+        let Way::Alone(stream) = mem::replace(&mut self.way, Way::Gone) else { return };
+        let joiner = Joiner { stream, subscription, session, waker: cx.waker() };
+        match self.app.choruses.join(joiner, || self.feed.heartbeat()) {
+            Ok(place) => {
+                self.way = Way::Together(place);
+                self.feed.rest();
+            }
+            Err(stream) => self.way = Way::Alone(stream),
         }
     }
 
@@ -86,7 +133,10 @@ impl Writer {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let stream = Pin::new(&mut self.stream);
+        let Way::Alone(stream) = &mut self.way else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let stream = Pin::new(stream);
         let mut buffer = [0; COPIED_BYTES_MAX];
         let wrote = match self.batch.copy(&mut buffer) {
             Some(bytes) => stream.poll_write(cx, bytes),
@@ -107,33 +157,37 @@ impl Writer {
                 ready!(stalled.as_mut().poll(cx));
                 increment(&self.app.counters.stalled);
                 // What the system holds for the client is thrown away as well.
-                let _ = self.stream.set_zero_linger();
+                if let Way::Alone(stream) = &self.way {
+                    let _ = stream.set_zero_linger();
+                }
                 Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
             }
         }
     }
-
-    /// Sees whether the client has closed. What it sends meanwhile is kept for the library, and
-    /// beyond the length of a head left with the system.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while self.rest.len() < self.app.options.limits.head_bytes_max {
-            let mut bytes = [0; 512];
-            let mut buffer = ReadBuf::new(&mut bytes);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Pending => break,
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Poll::Ready(Ok(())) => self.rest.extend_from_slice(buffer.filled()),
-            }
-        }
-        Ok(())
-    }
 }
 
-/// Up to this length, a batch is copied together.
-const COPIED_BYTES_MAX: usize = 2 << 10;
+/// Sees whether the client has closed. What it sends meanwhile is kept for the library, and beyond the
+/// length of a head left with the system.
+fn read(
+    stream: &mut TcpStream,
+    cx: &mut Context<'_>,
+    rest: &mut Vec<u8>,
+    max: usize,
+) -> io::Result<()> {
+    while rest.len() < max {
+        let mut bytes = [0; 512];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => break,
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Poll::Ready(Ok(())) => rest.extend_from_slice(buffer.filled()),
+        }
+    }
+    Ok(())
+}
 
 /// Ends a chunked body.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";

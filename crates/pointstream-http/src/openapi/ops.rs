@@ -204,10 +204,16 @@ pub(super) const OPS: &[Op] = &[
     post(
         "/v1/connectors/{id}/points",
         "connectors",
-        "Adds points to a connector in the configuration file.",
+        "Adds points to a connector in its CSV point file or in the configuration file.",
         &[(JSON, "Added")],
     )
     .taking(&[(JSON, "AddPoints")]),
+    post(
+        "/v1/connectors/{id}/points/restore",
+        "connectors",
+        "Brings the connector's CSV point file before its last change back.",
+        &[(JSON, "Restored")],
+    ),
     get(
         "/v1/connectors/{id}/learn",
         "connectors",

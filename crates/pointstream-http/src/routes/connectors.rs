@@ -14,7 +14,7 @@ use crate::follow::{Tracing, follow};
 use crate::observe::Observing;
 use crate::query::Query;
 use crate::state::{App, Connection};
-use crate::{AddPoint, ChangeError, ConnAct, ConnError, TraceFeed};
+use crate::{AddPoint, AddTo, ChangeError, ConnAct, ConnError, TraceFeed};
 
 /// `GET …/learn?at=…`: one level of the connector's tree. What leads further has `learn`, which is
 /// the next `at`.
@@ -60,9 +60,11 @@ pub(super) async fn points(
 #[serde(deny_unknown_fields)]
 struct AddPoints {
     points: Vec<AddPoint>,
+    to: Option<AddTo>,
 }
 
-/// `POST …/points` with `{"points":[…]}`: adds them in the configuration file.
+/// `POST …/points` with `{"points":[…]}`: adds them in the connector's CSV point file or in the
+/// configuration file.
 pub(super) async fn add_points(
     State(app): State<Arc<App>>,
     path: Result<Path<String>, PathRejection>,
@@ -72,8 +74,19 @@ pub(super) async fn add_points(
     let id = super::id(path)?;
     let add: AddPoints = body::read_json(&headers, body, &app.options.limits).await?;
     let count = add.points.len();
-    app.admin.add_points(&id, add.points).await.map_err(|error| change_error(&error))?;
-    Ok(json(&serde_json::json!({"id": id, "added": count})))
+    let to = app.admin.add_points(&id, add.points, add.to).await;
+    let to = to.map_err(|error| change_error(&error))?;
+    Ok(json(&serde_json::json!({"id": id, "added": count, "to": to})))
+}
+
+/// `POST …/points/restore`: brings the connector's CSV point file before the last change back.
+pub(super) async fn restore_points(
+    State(app): State<Arc<App>>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, ApiError> {
+    let id = super::id(path)?;
+    app.admin.restore_points(&id).await.map_err(|error| change_error(&error))?;
+    Ok(json(&serde_json::json!({"restored": true})))
 }
 
 /// `POST /v1/config/restore`: brings the file before the last change back.

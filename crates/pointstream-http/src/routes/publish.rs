@@ -58,7 +58,7 @@ async fn publish(
     };
     let if_match = if_match(app, id, headers)?;
     let idempotency_key = key(headers)?;
-    let bytes = body::read_all(body, &app.options.limits).await?;
+    let bytes = body::read_all(headers, body, &app.options.limits).await?;
     let payload = match form {
         Form::Json => Payload::Json(&bytes),
         Form::Lines => Payload::Lines(&bytes),
@@ -143,7 +143,7 @@ pub(super) async fn batch(
         return Err(wrong_type());
     }
     let limits = &app.options.limits;
-    let bytes = body::read_all(body, limits).await?;
+    let bytes = body::read_all(&headers, body, limits).await?;
     let entries = split_batch(&bytes, limits.body_bytes_max).map_err(|error| {
         let detail = format!("The body is not a batch of publications: {error}.");
         ApiError::bad_request("Bad batch", detail)
@@ -179,10 +179,7 @@ fn unknown_topic(id: &str) -> ApiError {
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        let detail = "Send the body without a Content-Encoding.";
-        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Encoded body", detail));
-    }
+    body::coding(headers)?;
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default();
     match essence.trim().to_ascii_lowercase().as_str() {

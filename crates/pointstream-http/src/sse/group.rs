@@ -1,15 +1,12 @@
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http_body::Frame;
 use pointstream_hub::{ErrorCode, Fault, Group, GroupEvent};
 
 use super::{Heartbeat, Session, headers_of, json_of};
+use crate::body;
 use crate::state::{App, Connection};
 
 /// What a stream of several topics says: first its session, then the events of its topics, each with
@@ -83,24 +80,10 @@ impl Drop for GroupFeed {
 }
 
 impl IntoResponse for GroupFeed {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
         let headers = headers_of(self.session);
-        let mut response = Response::new(Body::new(GroupBody(self)));
+        let mut response = Response::new(body::streamed(move |cx| self.poll_piece(cx)));
         *response.headers_mut() = headers;
         response
-    }
-}
-
-struct GroupBody(GroupFeed);
-
-impl http_body::Body for GroupBody {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
     }
 }

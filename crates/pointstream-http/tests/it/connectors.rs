@@ -104,10 +104,19 @@ async fn points_are_added_to_the_configuration() {
         gateway.request(&format!("POST /v1/connectors/{connector}/points"), &headers, body).await
     };
     let point = r#"{"points":[{"id":"ahu.new","kind":"Number","cur":"input:30002:s2"}]}"#;
-    assert_eq!(add("ahu", point).await.text(), r#"{"added":1,"id":"ahu"}"#);
+    let added = add("ahu", point).await;
+    assert_eq!(added.text(), r#"{"added":1,"id":"ahu","to":"pointFile"}"#);
+    let to = point.replace("]}", r#"],"to":"config"}"#);
+    assert_eq!(add("ahu", &to).await.json()["to"], "config");
+    assert_eq!(add("ahu", &to.replace("config", "moon")).await.status, 400);
     assert_eq!(add("ahu", r#"{"points":[]}"#).await.status, 400);
     assert_eq!(add("ahu", r#"{"points":[{"id":"a b","kind":"Number"}]}"#).await.status, 400);
     assert_eq!(add("full", point).await.status, 500);
     assert_eq!(add("code", point).await.status, 409);
+    let restore = async |connector: &str| {
+        let target = format!("POST /v1/connectors/{connector}/points/restore");
+        gateway.request(&target, "Content-Length: 0\r\n", "").await.status
+    };
+    assert_eq!((restore("ahu").await, restore("flat").await), (200, 400));
     gateway.stop().await;
 }

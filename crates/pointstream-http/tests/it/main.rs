@@ -17,5 +17,6 @@ mod publish;
 mod security;
 mod sse;
 mod support;
+mod together;
 mod views;
 mod ws;

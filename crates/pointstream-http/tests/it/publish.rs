@@ -1,6 +1,10 @@
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use pointstream_hub::{ItemOptions, TopicOptions};
 
-use crate::support::{Answer, Gateway};
+use crate::support::{Answer, Gateway, exchange_bytes};
 
 async fn gateway() -> Gateway {
     let gateway = Gateway::start().await;
@@ -25,6 +29,82 @@ async fn post(gateway: &Gateway, topic: &str, kind: &str, body: &str) -> Answer 
 }
 
 const JSON: &str = "application/json";
+const PLAIN: &str = "Content-Type: application/json\r\n";
+
+/// Publishes bytes as they are.
+async fn post_bytes(gateway: &Gateway, headers: &str, body: &[u8]) -> Answer {
+    let head = format!(
+        "POST /publish/v1/topics/open HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{PLAIN}{headers}\r\n",
+        gateway.addr
+    );
+    exchange_bytes(gateway.connect().await, &[head.as_bytes(), body].concat()).await
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A JSON text of this length that packs well but not too well.
+fn text(len: usize) -> Vec<u8> {
+    let words: String = (0..).map(|n: u64| format!("{} ", n * n)).take(len).collect();
+    format!("\"{}\"", &words[..len - 2]).into_bytes()
+}
+
+/// Sections 3.1 and 11.11: what is packed counts as what it unpacks to.
+#[tokio::test]
+async fn a_packed_publication_is_taken_up_to_the_limits_of_an_unpacked_one() {
+    let max = 64 << 10;
+    let gateway = Gateway::with(|options| options.limits.body_bytes_max = max).await;
+    let mut options = TopicOptions::text();
+    options.open = true;
+    gateway.hub.create("open", options).unwrap();
+    for (coding, pack) in [("gzip", gzip as fn(&[u8]) -> Vec<u8>), ("deflate", zlib)] {
+        let send = |body: Vec<u8>, chunked: bool| {
+            let gateway = &gateway;
+            async move {
+                let coding = format!("Content-Encoding: {coding}\r\n");
+                let headers = if chunked {
+                    format!("{coding}Transfer-Encoding: chunked\r\n")
+                } else {
+                    format!("{coding}Content-Length: {}\r\n", body.len())
+                };
+                let body = if chunked {
+                    let size = format!("{:x}\r\n", body.len());
+                    [size.as_bytes(), &body, b"\r\n0\r\n\r\n"].concat()
+                } else {
+                    body
+                };
+                post_bytes(gateway, &headers, &body).await
+            }
+        };
+        for chunked in [false, true] {
+            let longest = text(max);
+            assert_eq!(send(pack(&longest), chunked).await.status, 204, "{coding}");
+            assert_eq!(gateway.get("/v1/topics/open/snapshot").await.body, longest);
+            send(pack(&text(max + 1)), chunked).await.expect_error(413);
+            send(pack(&vec![b' '; 64 << 20]), chunked).await.expect_error(413);
+            let cut = pack(&longest);
+            send(cut[..cut.len() - 1].to_vec(), chunked).await.expect_error(400);
+            send(b"[1,2,3]".to_vec(), chunked).await.expect_error(400);
+        }
+        // A hundred times its length is the most, and told apart from what is too long.
+        let blanks = |count: usize| [&vec![b' '; count][..], b"1"].concat();
+        let ratio = |count: usize| (count + 1).div_ceil(pack(&blanks(count)).len());
+        let over = (1..max).find(|&count| ratio(count) > 100).unwrap();
+        assert_eq!(send(pack(&blanks(over - 1)), false).await.status, 204);
+        let detail = send(pack(&blanks(over)), false).await.expect_error(413);
+        assert!(detail.contains("100 times"), "{detail}");
+    }
+    gateway.stop().await;
+}
 
 #[tokio::test]
 async fn what_is_published_is_answered_empty_and_seen_by_who_subscribes() {
@@ -70,8 +150,12 @@ async fn what_cannot_be_published_is_told_in_the_documented_order() {
     post(&gateway, "open", JSON, &deep).await.expect_error(400);
     let answer = send(&gateway, "GET /publish/v1/topics/open", "", "").await;
     assert_eq!(answer.header("allow"), Some("POST, PATCH"));
-    let gzip = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
-    send(&gateway, "POST /publish/v1/topics/open", gzip, "x").await.expect_error(415);
+    for coding in ["br", "zstd", "gzip, gzip"] {
+        let headers = format!("{PLAIN}Content-Encoding: {coding}\r\nIf-Match: \"no\"\r\n");
+        let answer = send(&gateway, "POST /publish/v1/topics/open", &headers, "x").await;
+        answer.expect_error(415);
+        assert_eq!(answer.header("accept-encoding"), Some("gzip, deflate"));
+    }
     let long = format!("\"{}\"", "x".repeat(1 << 20));
     post(&gateway, "open", JSON, &long).await.expect_error(413);
     gateway.stop().await;

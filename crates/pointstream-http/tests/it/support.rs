@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pointstream_http::{
-    AddPoint, Admin, BoxFuture, ChangeError, ConnAct, ConnError, ConnectorView, LevelView,
+    AddPoint, AddTo, Admin, BoxFuture, ChangeError, ConnAct, ConnError, ConnectorView, LevelView,
     LevelsView, Options, PointView, PointsPage, PointsQuery, QueryError, Server, TraceFeed,
     TraceRow, TraceView, WriteError, WriteOutcome,
 };
@@ -132,8 +132,13 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Sends all of `request`, then reads all of the answer.
-pub(crate) async fn exchange(mut stream: TcpStream, request: &str) -> Answer {
-    soon(stream.write_all(request.as_bytes())).await.unwrap();
+pub(crate) async fn exchange(stream: TcpStream, request: &str) -> Answer {
+    exchange_bytes(stream, request.as_bytes()).await
+}
+
+/// The same with bytes that are no text.
+pub(crate) async fn exchange_bytes(mut stream: TcpStream, request: &[u8]) -> Answer {
+    soon(stream.write_all(request)).await.unwrap();
     let mut bytes = Vec::new();
     soon(stream.read_to_end(&mut bytes)).await.unwrap();
     Answer::parse(&bytes)
@@ -457,13 +462,23 @@ impl Admin for Plant {
         &'a self,
         connector: &'a str,
         points: Vec<AddPoint>,
-    ) -> BoxFuture<'a, Result<(), ChangeError>> {
+        to: Option<AddTo>,
+    ) -> BoxFuture<'a, Result<AddTo, ChangeError>> {
         Box::pin(async move {
             match (connector, points.as_slice()) {
-                ("ahu", [_, ..]) => Ok(()),
+                ("ahu", [_, ..]) => Ok(to.unwrap_or(AddTo::PointFile)),
                 ("ahu", []) => Err(ChangeError::Refused("nothing is to be added".into())),
                 ("full", _) => Err(ChangeError::Failed("no space left on device".into())),
                 _ => Err(ChangeError::NoFile),
+            }
+        })
+    }
+
+    fn restore_points<'a>(&'a self, connector: &'a str) -> BoxFuture<'a, Result<(), ChangeError>> {
+        Box::pin(async move {
+            match connector {
+                "ahu" => Ok(()),
+                _ => Err(ChangeError::Refused("there is no point file".into())),
             }
         })
     }

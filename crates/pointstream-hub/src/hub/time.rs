@@ -41,7 +41,9 @@ impl Hub {
     /// when the topic's lock is not held.
     pub(super) fn settle(&self, shared: &Shared, state: &mut State) -> Vec<Waker> {
         let changed = state.topic.take_changed();
-        let mut wakers = state.subscribers.wakers(&changed);
+        // First those who read for many: who joins them later finds them where it is itself.
+        let mut wakers = state.leads.wakers(&changed);
+        wakers.extend(state.subscribers.wakers(&changed));
         wakers.extend(self.set_timer(shared, state, state.topic.poll_timeout()));
         wakers
     }
@@ -57,6 +59,21 @@ impl Hub {
         }
         let old = std::mem::replace(&mut state.timer, at);
         lock(&self.inner.timers).set(&shared.id, old, at)
+    }
+
+    /// One that read for others has gone; its view may have to be dropped some time later.
+    pub(crate) fn on_detach_lead(
+        &self,
+        shared: &Shared,
+        state: &mut State,
+        cursor: &Cursor,
+    ) -> Vec<Waker> {
+        if state.removed {
+            return Vec::new();
+        }
+        state.topic.handle_timeout(self.now());
+        state.topic.detach_lead(cursor);
+        self.settle(shared, state)
     }
 
     /// A reader has gone; its view may have to be dropped some time later.

@@ -66,8 +66,14 @@ impl Feed {
                         .is_some_and(|tail| tail.bytes <= document_bytes as u64))
     }
 
-    /// What comes after the state that a reader has.
-    pub(super) fn after(&self, mode: Mode, at: Option<Revision>, stats: &mut Stats) -> Next {
+    /// What comes after the state that a reader has, or so many readers alike.
+    pub(super) fn after(
+        &self,
+        mode: Mode,
+        at: Option<Revision>,
+        readers: u64,
+        stats: &mut Stats,
+    ) -> Next {
         let seen = at.filter(|at| at.epoch == self.epoch).map(|at| at.seq);
         if seen.unwrap_or(0) == self.seq {
             return Next::Nothing;
@@ -80,8 +86,8 @@ impl Feed {
             return Next::Patch(patch);
         }
         let skipped = seen.map_or(0, |seq| self.seq.saturating_sub(seq + 1));
-        stats.conflations += u64::from(skipped > 0);
-        stats.skipped += skipped;
+        stats.conflations += readers * u64::from(skipped > 0);
+        stats.skipped += readers * skipped;
         Next::Document
     }
 
@@ -107,7 +113,7 @@ pub(super) enum Next {
 }
 
 /// How many times the document's bytes the ring may hold.
-const RING_DOCUMENTS: usize = 4;
+const RING_DOCUMENTS: usize = 2;
 
 /// What the ring may hold in any case: four times a tiny document is less than one framed patch,
 /// and no subscriber would ever see one.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
+use jiff::Timestamp;
 use pointstream_conn::{Binding, Readings, Request, Write};
-use pointstream_point::{Fault, Kind, PointKey, Times};
+use pointstream_point::{Fault, Kind, PointKey, Value};
 
 use crate::Payload;
 use crate::address::Address;
@@ -83,19 +84,33 @@ impl Points {
     }
 
     /// Gives a point its part of a value.
-    pub(super) fn give(
+    pub(super) fn give(&self, key: PointKey, sample: &Sample, into: &mut Readings) {
+        let Some(point) = self.by_key.get(&key) else { return };
+        let Some(address) = &point.cur else { return };
+        match address.extract(&sample.value, point.kind) {
+            Ok(value) => into.ok(key, value),
+            Err(text) => into.err(key, Fault::permanent(text)),
+        }
+    }
+
+    /// Gives a point its part of a value of the past.
+    pub(super) fn give_past(
         &self,
         key: PointKey,
         sample: &Sample,
-        times: Option<Times>,
+        at: Option<Timestamp>,
         into: &mut Readings,
     ) {
         let Some(point) = self.by_key.get(&key) else { return };
         let Some(address) = &point.cur else { return };
-        match (address.extract(&sample.value, point.kind), times) {
-            (Ok(value), Some(times)) => into.sample(key, value, times),
-            (Ok(value), None) => into.ok(key, value),
-            (Err(text), _) => into.err(key, Fault::permanent(text)),
+        let Some(ts) = at else {
+            let later = "a time is later than times can be";
+            return into.past_err(key, Fault::permanent(later));
+        };
+        match address.extract(&sample.value, point.kind) {
+            Ok(Value::Null) => into.past(key, ts, Value::Na),
+            Ok(value) => into.past(key, ts, value),
+            Err(text) => into.past_err(key, Fault::permanent(text)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{Around, Reader, Rules, Version, negative};
+use super::{Around, Reader, Rules, TextRule, Version, negative, plain};
 use crate::error::{DecodeError, Malformed};
 use crate::value::{Array, Contents, Map, Text, Value};
 use crate::varint;
@@ -30,16 +30,34 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>, rules: &Rules) -> Result<Value<'
     container(reader, kind, number, rules)
 }
 
-/// A value that was checked before.
+/// Gives the entries of a map to `each`, each when it is checked. False if there is no map.
 #[inline(always)]
-pub(super) fn reread<'a>(reader: &mut Reader<'a>) -> Option<Value<'a>> {
-    let (kind, number) = head(reader).ok()?;
-    let value = if kind < MAP {
-        scalar(reader, kind, number, &Rules::DEFAULT)
-    } else {
-        container(reader, kind, number, &Rules::DEFAULT)
-    };
-    value.ok()
+pub(super) fn read_map<'a>(
+    reader: &mut Reader<'a>,
+    rules: &Rules,
+    mut each: impl FnMut(Text<'a>, Value<'a>),
+) -> Result<bool, DecodeError> {
+    let (kind, number) = head(reader)?;
+    if kind != MAP {
+        return Ok(false);
+    }
+    let count = count(reader, kind, number)?;
+    let depth_max = rules.depth_max.checked_sub(1).ok_or_else(|| reader.fail(Malformed::Depth))?;
+    let (keep, inside) = (rules.text == TextRule::Keep, rules.with_depth_max(depth_max));
+    let mut rest = reader.rest();
+    for _ in 0..count {
+        let name = match keep.then(|| plain::key(&mut rest)).flatten() {
+            Some(name) => name,
+            None => reader.closely(&mut rest, |reader| read_key(reader, rules))?,
+        };
+        let value = match keep.then(|| plain::value(&mut rest)).flatten() {
+            Some(value) => value,
+            None => reader.closely(&mut rest, |reader| read(reader, &inside))?,
+        };
+        each(Text::new(name), value);
+    }
+    reader.go(rest);
+    Ok(true)
 }
 
 #[inline(never)]
@@ -54,7 +72,14 @@ fn container<'a>(
         return Err(reader.fail(Malformed::Depth));
     }
     let start = reader.at();
-    walk(reader, count, kind == MAP, rules)?;
+    let plain = match rules.text {
+        TextRule::Keep => plain::len(reader.rest(), count, kind == MAP),
+        TextRule::Reject => None,
+    };
+    match plain {
+        Some(len) => reader.skip(len),
+        None => walk(reader, count, kind == MAP, rules)?,
+    }
     let raw = reader.since(start);
     Ok(if kind == MAP {
         Value::Map(Map::new(Version::V2, raw, count))
@@ -63,7 +88,7 @@ fn container<'a>(
     })
 }
 
-#[inline(always)]
+#[inline]
 pub(super) fn read_key<'a>(
     reader: &mut Reader<'a>,
     rules: &Rules,

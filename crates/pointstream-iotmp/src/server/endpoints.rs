@@ -141,6 +141,11 @@ impl Endpoints {
         self
     }
 
+    /// Whether there is one of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.all.contains_key(name)
+    }
+
     /// Calls the endpoint of this name with a value of a device: what
     /// [`Services::call_endpoint`](super::Services::call_endpoint) is made of.
     ///

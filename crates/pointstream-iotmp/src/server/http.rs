@@ -20,7 +20,6 @@ mod serve;
 use core::time::Duration;
 use std::borrow::ToOwned;
 use std::boxed::Box;
-use std::pin::Pin;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -29,6 +28,7 @@ use form_urlencoded::parse;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use percent_encoding::percent_decode_str;
+use pointstream_net::Stream;
 use serde_json::{Value as Json, json};
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
@@ -45,8 +45,34 @@ use crate::session::Secret;
 /// The devices of a server, as HTTP shows them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Face {
-    devices: Devices,
+    source: Source,
     options: Options,
+}
+
+/// Where the devices come from.
+#[derive(Clone, Debug)]
+enum Source {
+    Server(Devices),
+    #[cfg(feature = "driver")]
+    Connectors(crate::Servers),
+}
+
+impl Source {
+    fn find(&self, id: &DeviceId) -> Option<Device> {
+        match self {
+            Self::Server(devices) => devices.find(id),
+            #[cfg(feature = "driver")]
+            Self::Connectors(servers) => servers.find(id),
+        }
+    }
+
+    fn list(&self) -> Vec<Device> {
+        match self {
+            Self::Server(devices) => devices.list(),
+            #[cfg(feature = "driver")]
+            Self::Connectors(servers) => servers.devices().iter().flat_map(Devices::list).collect(),
+        }
+    }
 }
 
 /// How a [`Face`] behaves.
@@ -56,9 +82,18 @@ pub struct Options {
     /// What requests must carry, as `Authorization: Bearer` or as the query's `authorization`. Without,
     /// only a listener on loopback is served.
     pub token: Option<Secret>,
+    /// Whether a server around it has looked at the host, the origin and a token already.
+    pub guarded: bool,
 }
 
 impl Options {
+    /// These options behind a server that looks at the host, the origin and a token itself.
+    #[must_use]
+    pub const fn behind_a_guard(mut self) -> Self {
+        self.guarded = true;
+        self
+    }
+
     /// These options with a token that requests must carry.
     #[must_use]
     pub fn with_token(mut self, token: impl Into<String>) -> Self {
@@ -72,13 +107,30 @@ impl Options {
 pub struct Answer {
     /// The response.
     pub response: Response<Body>,
-    /// What is to be run when the response is sent and the connection has been handed over, where it
-    /// became a WebSocket. Ends with the connection.
+    /// What is to be run with the connection when the response is sent, where it became a WebSocket.
     pub then: Option<Then>,
 }
 
-/// What follows an answer.
-pub type Then = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What follows an answer that makes a WebSocket of its connection.
+pub struct Then(Followed);
+
+impl Then {
+    /// Serves the WebSocket until either side ends it. `read` is what was read of the connection behind
+    /// the request.
+    ///
+    /// # Cancel safety
+    ///
+    /// A dropped call ends the connection.
+    pub async fn run(self, stream: Stream, read: &[u8]) {
+        live::run(stream, read, self.0).await;
+    }
+}
+
+impl core::fmt::Debug for Then {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Then")
+    }
+}
 
 impl core::fmt::Debug for Answer {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -109,16 +161,21 @@ enum Place {
 impl Face {
     /// The devices of a server.
     pub const fn new(devices: Devices, options: Options) -> Self {
-        Self { devices, options }
+        Self { source: Source::Server(devices), options }
     }
 
-    /// Answers a request. A request for a WebSocket must carry hyper's means to hand its connection
-    /// over.
+    /// The devices of the connectors of a registry.
+    #[cfg(feature = "driver")]
+    pub const fn of_connectors(servers: crate::Servers, options: Options) -> Self {
+        Self { source: Source::Connectors(servers), options }
+    }
+
+    /// Answers a request.
     ///
     /// # Cancel safety
     ///
     /// A dropped call may have run its resource.
-    pub async fn handle<B>(&self, mut request: Request<B>) -> Answer
+    pub async fn handle<B>(&self, request: Request<B>) -> Answer
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<Box<dyn core::error::Error + Send + Sync>>,
@@ -136,7 +193,7 @@ impl Face {
         };
         let get = request.method() == Method::GET;
         if get && is_websocket(request.headers()) {
-            return self.open(&mut request, place, &query);
+            return self.open(request.headers(), place, &query);
         }
         if get && wants_events(request.headers()) {
             return self.events(place, &query).into();
@@ -161,6 +218,9 @@ impl Face {
 
     /// Whether whoever asks may.
     fn admit<B>(&self, request: &Request<B>) -> Result<(), Box<Response<Body>>> {
+        if self.options.guarded {
+            return Ok(());
+        }
         let headers = request.headers();
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         // A page of another site may not, whatever it knows.
@@ -200,12 +260,12 @@ impl Face {
     }
 
     fn find(&self, id: &DeviceId) -> Result<Device, Box<Response<Body>>> {
-        let device = self.devices.find(id);
+        let device = self.source.find(id);
         device.ok_or_else(|| Box::new(of_call(&CallError::Offline)))
     }
 
     fn list(&self, user: &str) -> Response<Body> {
-        let all = self.devices.list();
+        let all = self.source.list();
         let mine = all.iter().filter(|device| device.id().user == user && device.is_connected());
         let mut names: Vec<_> = mine.map(|device| device.id().device.as_str()).collect();
         names.sort_unstable();
@@ -253,8 +313,7 @@ impl Face {
         response
     }
 
-    fn open<B>(&self, request: &mut Request<B>, place: Place, query: &Query) -> Answer {
-        let headers = request.headers();
+    fn open(&self, headers: &HeaderMap, place: Place, query: &Query) -> Answer {
         let version = headers.get(header::SEC_WEBSOCKET_VERSION);
         let key = headers.get(header::SEC_WEBSOCKET_KEY).cloned();
         let Some(key) = key.filter(|_| version.is_some_and(|version| version == "13")) else {
@@ -265,7 +324,6 @@ impl Face {
             Ok(followed) => followed,
             Err(refused) => return (*refused).into(),
         };
-        let upgraded = hyper::upgrade::on(request);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let accept = pointstream_net::ws::accept_key(key.as_bytes());
@@ -275,7 +333,7 @@ impl Face {
         if let Ok(accept) = http::HeaderValue::try_from(accept) {
             headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
-        Answer { response, then: Some(Box::pin(live::run(upgraded, followed))) }
+        Answer { response, then: Some(Then(followed)) }
     }
 }
 

@@ -103,9 +103,21 @@ pub(crate) async fn serve<A: Authenticator, S: Services>(
     served: Arc<Served<A, S>>,
     entrance: Entrance,
     accepted: Accepted,
+    stopped: watch::Receiver<bool>,
+) {
+    // Its place among the connections is kept to the end.
+    let (stream, peer) = (accepted.stream, Some(accepted.peer));
+    serve_stream(served, entrance, stream, peer, stopped).await;
+}
+
+/// Serves a stream that came from anywhere.
+pub(crate) async fn serve_stream<A: Authenticator, S: Services>(
+    served: Arc<Served<A, S>>,
+    entrance: Entrance,
+    stream: Socket,
+    peer: Option<SocketAddr>,
     mut stopped: watch::Receiver<bool>,
 ) {
-    let peer = Some(accepted.peer);
     let shared = Arc::clone(&served.shared);
     let half_open = shared.half_open();
     let limit = shared.options.session.connect_timeout;
@@ -115,7 +127,7 @@ pub(crate) async fn serve<A: Authenticator, S: Services>(
         _ = stopped.wait_for(|stopped| *stopped) => return,
         () = half_open.evicted() => Err((None, String::from("its place was needed"))),
         // Boxed, so that a device does not keep the room that handshakes need.
-        entered = timeout(limit, Box::pin(enter(&served, &entrance, accepted.stream, limit))) => {
+        entered = timeout(limit, Box::pin(enter(&served, &entrance, stream, limit))) => {
             entered.unwrap_or_else(|_| Err((None, String::from("it was not accepted in time"))))
         }
     };

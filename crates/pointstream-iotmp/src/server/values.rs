@@ -9,7 +9,9 @@ use crate::mux::Sink;
 
 /// The values of a resource, as one reader takes them.
 ///
-/// A reader that falls behind by [`Self::QUEUE_MAX`] values loses the oldest ones, which are counted.
+/// A reader that falls behind by [`Self::QUEUE_MAX`] values loses the oldest ones, which are counted; by
+/// [`Self::KEPT_MAX`] where a device sends what it kept while it was away, which nobody can ask for
+/// again.
 /// Dropping it tells the device to stop, if nobody else wants the resource.
 #[derive(Debug)]
 pub struct Values {
@@ -64,6 +66,9 @@ impl Values {
     /// How many values wait for a reader.
     pub const QUEUE_MAX: usize = 64;
 
+    /// How many values wait for a reader of those that the device kept.
+    pub const KEPT_MAX: usize = 8_192;
+
     pub(crate) const fn new(device: Device, sink: Sink, queue: Arc<Queue>) -> Self {
         Self { device, sink, queue }
     }
@@ -104,8 +109,16 @@ impl Queue {
     }
 
     fn put(&self, update: Update) {
+        let kept =
+            |update: &Update| matches!(update, Update::Value(sample) if sample.time_ms.is_some());
         let mut waiting = self.lock();
-        if waiting.updates.len() >= Values::QUEUE_MAX {
+        let first = waiting.updates.front();
+        // What waits in front is of the device's buffer as long as that is being sent.
+        let max = match kept(&update) || first.is_some_and(kept) {
+            true => Values::KEPT_MAX,
+            false => Values::QUEUE_MAX,
+        };
+        while waiting.updates.len() >= max {
             waiting.updates.pop_front();
             waiting.dropped += 1;
         }
@@ -150,5 +163,27 @@ mod tests {
             assert_eq!(queue.poll(Waker::noop()), Poll::Ready(Update::Value(value(number))));
         }
         assert_eq!(queue.poll(Waker::noop()), Poll::Pending);
+    }
+
+    #[test]
+    fn what_a_device_kept_waits_in_a_longer_queue() {
+        let queue = Queue::default();
+        let kept = |number: usize| {
+            let mut sample = Sample::new(Payload::new(&(number as u64)).unwrap());
+            sample.time_ms = Some(number as u64);
+            Arc::new(sample)
+        };
+        for number in 0..Values::KEPT_MAX + 3 {
+            queue.push(kept(number));
+        }
+        let waits = queue.lock().updates.len();
+        assert_eq!((queue.lock().dropped, waits), (3, Values::KEPT_MAX));
+        let present = Arc::new(Sample::new(Payload::new(&1u64).unwrap()));
+        queue.push(Arc::clone(&present));
+        assert_eq!(queue.lock().dropped, 4, "one more displaces one, not all of them");
+        for number in 4..Values::KEPT_MAX + 3 {
+            assert_eq!(queue.poll(Waker::noop()), Poll::Ready(Update::Value(kept(number))));
+        }
+        assert_eq!(queue.poll(Waker::noop()), Poll::Ready(Update::Value(present)));
     }
 }

@@ -69,11 +69,11 @@ impl Session {
                 }
                 self.close(End::Disconnected);
             }
-            // A server says the same back. A client has asked for nothing else.
+            // A server says the same back. A client counts what it has asked for.
             MessageType::KeepAlive if self.side == Side::Server => {
                 self.put_demanded(&Draft::new(MessageType::KeepAlive));
             }
-            MessageType::KeepAlive => {}
+            MessageType::KeepAlive => self.echoes = self.keep_alives.min(self.echoes + 1),
             MessageType::Run => self.take_run(&message),
             MessageType::Describe => {
                 let resource = target(&message);

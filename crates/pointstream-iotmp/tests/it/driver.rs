@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
-use pointstream_conn::{Binding, Driver, Readings, Write};
+use pointstream_conn::{Binding, Driver, Reading, Readings, Write};
 use pointstream_iotmp::io::{Client, Status, Target};
 use pointstream_iotmp::server::{Options, Server};
 use pointstream_iotmp::session::Credentials;
@@ -106,6 +106,49 @@ async fn a_device_is_learned_by_its_descriptions() {
             row("weather#/wind/ms", Kind::Number, false),
         ]
     );
+    driver.close().await;
+    running.end().await;
+}
+
+#[tokio::test]
+async fn what_a_device_kept_is_of_the_past_and_the_present_follows() {
+    let server = Server::new(Options::default());
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let target = Target::tcp("127.0.0.1", free.port()).unwrap();
+    let mut number = 0u64;
+    let client = Client::new(target, Credentials::new("user1", "boiler", "secret123"));
+    let client = client.output("n", move || {
+        number += 1;
+        number
+    });
+    let handle = client.handle();
+    spawn(client.run(core::future::pending()));
+    for _ in 0..3 {
+        handle.raise("n").await.unwrap();
+    }
+    while handle.kept() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let mut server = server;
+    let addr = server.listen(free).await.unwrap();
+    let running = Running::run(server, addr, ());
+    let mut driver = Iotmp::new(config(), running.devices.clone());
+    let mut into = Readings::new();
+    driver.bind(&[binding(0, Kind::Number, "n@0s", None)], &mut into);
+    driver.open(&mut into).await.unwrap();
+    driver.watch(&[key(0)], &mut into).await.unwrap();
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        driver.event(&mut into).await.unwrap();
+        told.extend(into.drain());
+    }
+    let now = jiff::Timestamp::now();
+    for (reading, expected) in told.iter().zip([1.0, 2.0, 3.0]) {
+        let Reading::Past(_, Ok(item)) = reading else { panic!("{reading:?}") };
+        assert_eq!(item.val, Value::number(expected));
+        assert!(now.duration_since(item.ts).abs() < jiff::SignedDuration::from_mins(5), "{item:?}");
+    }
+    assert_eq!(told[3], Reading::Cur(key(0), Ok(Value::number(4.0))));
     driver.close().await;
     running.end().await;
 }

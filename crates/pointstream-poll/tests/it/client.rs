@@ -13,7 +13,7 @@ use pointstream_time::{Instant, Seed};
 use crate::source::{Source, soon};
 
 /// The first fetch of a poller of `url`.
-fn fetch(url: &str, set: impl FnOnce(&mut Config)) -> Fetch {
+pub(crate) fn fetch(url: &str, set: impl FnOnce(&mut Config)) -> Fetch {
     let mut config = Config::new(url);
     set(&mut config);
     let mut poller = Poller::new(config, Seed::new(1)).unwrap();
@@ -130,9 +130,15 @@ async fn what_is_no_answer_is_told_by_kind() {
 }
 
 /// Gives other addresses each time it is asked.
-struct Names {
+pub(crate) struct Names {
     answers: Vec<Vec<SocketAddr>>,
     asked: AtomicUsize,
+}
+
+impl Names {
+    pub(crate) const fn of(answers: Vec<Vec<SocketAddr>>) -> Self {
+        Self { answers, asked: AtomicUsize::new(0) }
+    }
 }
 
 impl Resolve for Names {

@@ -9,4 +9,7 @@
 
 mod client;
 mod hub;
+mod redirect;
 mod source;
+#[cfg(feature = "tls")]
+mod tls;

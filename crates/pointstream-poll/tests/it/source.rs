@@ -3,8 +3,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pointstream_net::Stream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -30,11 +31,31 @@ struct Shared {
 
 impl Source {
     pub(crate) async fn start() -> Self {
+        Self::with(|stream| async { Some(stream) }).await
+    }
+
+    /// A server with the test's certificate, which counts a connection also if nothing is agreed on.
+    #[cfg(feature = "tls")]
+    pub(crate) async fn start_tls() -> Self {
+        use pointstream_test::certs;
+        let tls = pointstream_net::ServerTls::builder(certs::SERVER, certs::SERVER_KEY);
+        let tls = tls.alpn(["http/1.1"]).build().unwrap();
+        Self::with(move |stream| {
+            let tls = tls.clone();
+            async move { tls.accept(stream, Duration::from_secs(20)).await.ok() }
+        })
+        .await
+    }
+
+    async fn with<F>(secure: impl Fn(Stream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Option<Stream>> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        tasks.spawn(accept(listener, Arc::clone(&shared), secure));
         Self { addr, shared, _tasks: tasks }
     }
 
@@ -64,6 +85,11 @@ impl Source {
         .await
     }
 
+    /// The requests so far.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+
     pub(crate) fn connections(&self) -> usize {
         *self.shared.connections.lock().unwrap()
     }
@@ -71,18 +97,31 @@ impl Source {
     pub(crate) fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.addr)
     }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn secure_url(&self, target: &str) -> String {
+        format!("https://{}{target}", self.addr)
+    }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept<F>(listener: TcpListener, shared: Arc<Shared>, secure: impl Fn(Stream) -> F)
+where
+    F: Future<Output = Option<Stream>> + Send + 'static,
+{
     let mut tasks = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         *shared.connections.lock().unwrap() += 1;
-        tasks.spawn(serve(stream, Arc::clone(&shared)));
+        let (secured, shared) = (secure(Stream::other(stream)), Arc::clone(&shared));
+        tasks.spawn(async move {
+            if let Some(stream) = secured.await {
+                serve(stream, shared).await;
+            }
+        });
     }
 }
 
-async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(mut stream: Stream, shared: Arc<Shared>) {
     let mut bytes = Vec::new();
     while let Ok(1..) = stream.read_buf(&mut bytes).await {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };

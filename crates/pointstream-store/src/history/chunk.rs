@@ -44,6 +44,19 @@ impl Head {
         let sound = sound && Timestamp::from_millisecond(last).is_ok();
         if sound { Ok(Self { is_open: form == OPEN, items, last }) } else { Err(Damaged) }
     }
+
+    /// The head of a chunk whose check sum is right.
+    pub(super) fn of_sound(bytes: &[u8]) -> Result<Self, Damaged> {
+        content(bytes)?;
+        Self::of(bytes)
+    }
+}
+
+/// A chunk without its check sum.
+fn content(bytes: &[u8]) -> Result<&[u8], Damaged> {
+    let (content, sum) = bytes.split_last_chunk::<SUM_LEN>().ok_or(Damaged)?;
+    let is_sound = crc32fast::hash(content) == u32::from_le_bytes(*sum);
+    if is_sound { Ok(content) } else { Err(Damaged) }
 }
 
 /// The open form of items, of which there is at least one.
@@ -100,11 +113,7 @@ pub(super) fn read(
     mut visit: impl FnMut(HisItem) -> bool,
 ) -> Result<bool, Damaged> {
     let head = Head::of(bytes)?;
-    let (content, sum) = bytes.split_last_chunk::<SUM_LEN>().ok_or(Damaged)?;
-    if crc32fast::hash(content) != u32::from_le_bytes(*sum) {
-        return Err(Damaged);
-    }
-    let mut body = content.get(HEAD_LEN..).ok_or(Damaged)?;
+    let mut body = content(bytes)?.get(HEAD_LEN..).ok_or(Damaged)?;
     if !head.is_open {
         return read_sealed(body, start, head.items, visit);
     }

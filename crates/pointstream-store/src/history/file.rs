@@ -12,15 +12,16 @@ use super::{HisInfo, History, SeriesWrite, Trimmed};
 use crate::{Store, StoreError};
 
 /// The number of each point's history, by the point's id.
-const SERIES: TableDefinition<'static, &str, u32> = TableDefinition::new("his_series");
+pub(crate) const SERIES: TableDefinition<'static, &str, u32> = TableDefinition::new("his_series");
 
 /// Chunks, by the number of the history and the time of their first item in milliseconds.
-const CHUNKS: TableDefinition<'static, Key, &[u8]> = TableDefinition::new("his_chunks");
+pub(crate) const CHUNKS: TableDefinition<'static, Key, &[u8]> = TableDefinition::new("his_chunks");
 
 /// Chunks that could not be read, by the same key; kept for who wants to look.
-const DAMAGED: TableDefinition<'static, Key, &[u8]> = TableDefinition::new("his_damaged");
+pub(crate) const DAMAGED: TableDefinition<'static, Key, &[u8]> =
+    TableDefinition::new("his_damaged");
 
-type Key = (u32, i64);
+pub(crate) type Key = (u32, i64);
 type Chunks<'a> = Table<'a, Key, &'static [u8]>;
 
 /// Histories in the file of a [`Store`], as chunks of some hundred items: the last one of each is
@@ -35,6 +36,25 @@ impl StoredHistory {
     /// The histories in the file of `store`.
     pub const fn new(store: Arc<Store>) -> Self {
         Self { store, damaged: AtomicU64::new(0) }
+    }
+
+    /// The items of a piece of a history as it stands in the file, which begins at a time in
+    /// milliseconds since 1970; none if it is damaged.
+    pub fn decode(piece: &[u8], start: i64) -> Option<Vec<HisItem>> {
+        let mut items = Vec::new();
+        let read = chunk::read(piece, start, |item| {
+            items.push(item);
+            true
+        });
+        read.ok().map(|_| items)
+    }
+
+    /// Items as they stand in the file, sealed; none if there is none, if there are more than a
+    /// piece has, or if they are not each later than the one before.
+    pub fn encode(items: &[HisItem]) -> Option<Vec<u8>> {
+        let in_order = items.is_sorted_by(|a, b| a.ts.as_millisecond() < b.ts.as_millisecond());
+        let fits = (1..=ITEMS_MAX).contains(&items.len());
+        (in_order && fits).then(|| chunk::seal(items))
     }
 
     /// How many damaged chunks have been met since this was made. What is around them is read; one
@@ -146,7 +166,8 @@ impl StoredHistory {
             let Some((key, bytes)) = tail.transpose().map_err(|e| self.failed(e))? else {
                 return Ok(false);
             };
-            let Ok(head) = Head::of(bytes.value()) else { return Ok(false) };
+            // The check sum is made anew, so that damage would be taken for what was written.
+            let Ok(head) = Head::of_sound(bytes.value()) else { return Ok(false) };
             let room = ITEMS_MAX.saturating_sub(head.items);
             let fits = head.is_open && head.last < first && items.len() <= room;
             if !fits || bytes.value().len() > chunk::BYTES_MAX {
@@ -236,6 +257,42 @@ const SLICES: i64 = 16;
 
 impl History for StoredHistory {
     fn write(&self, batch: &[SeriesWrite]) -> Result<(), StoreError> {
+        self.store.guarded(|| self.do_write(batch))
+    }
+
+    fn read(
+        &self,
+        point: &str,
+        span: Span,
+        visit: &mut dyn FnMut(HisItem) -> bool,
+    ) -> Result<(), StoreError> {
+        self.store.guarded(|| self.do_read(point, span, visit))
+    }
+
+    fn info(&self, point: &str) -> Result<Option<HisInfo>, StoreError> {
+        self.store.guarded(|| self.do_info(point))
+    }
+
+    fn last(&self, point: &str) -> Result<Option<HisItem>, StoreError> {
+        self.store.guarded(|| self.do_last(point))
+    }
+
+    fn points(&self) -> Result<Vec<String>, StoreError> {
+        self.store.guarded(|| self.do_points())
+    }
+
+    fn remove(&self, point: &str) -> Result<(), StoreError> {
+        self.store.guarded(|| self.do_remove(point))
+    }
+
+    fn trim(&self, before: Timestamp, bytes_max: u64) -> Result<Trimmed, StoreError> {
+        self.store.guarded(|| self.do_trim(before, bytes_max))
+    }
+}
+
+/// The methods of [`History`], without regard to damage that makes the reader panic.
+impl StoredHistory {
+    fn do_write(&self, batch: &[SeriesWrite]) -> Result<(), StoreError> {
         let write = self.store.begin_write()?;
         {
             let mut series = write.open_table(SERIES).map_err(|e| self.failed(e))?;
@@ -262,7 +319,7 @@ impl History for StoredHistory {
         write.commit().map_err(|e| self.failed(e))
     }
 
-    fn read(
+    fn do_read(
         &self,
         point: &str,
         span: Span,
@@ -291,7 +348,7 @@ impl History for StoredHistory {
         Ok(())
     }
 
-    fn info(&self, point: &str) -> Result<Option<HisInfo>, StoreError> {
+    fn do_info(&self, point: &str) -> Result<Option<HisInfo>, StoreError> {
         let mut info = None::<HisInfo>;
         self.visit(point, Span::ALL, &mut |item| {
             match &mut info {
@@ -306,7 +363,7 @@ impl History for StoredHistory {
         Ok(info)
     }
 
-    fn last(&self, point: &str) -> Result<Option<HisItem>, StoreError> {
+    fn do_last(&self, point: &str) -> Result<Option<HisItem>, StoreError> {
         let mut last = None;
         // From the last chunk that begins before the end of time on: that is the last one.
         self.visit(point, Span::new(Timestamp::MAX, Timestamp::MAX), &mut |item| {
@@ -316,7 +373,7 @@ impl History for StoredHistory {
         Ok(last)
     }
 
-    fn points(&self) -> Result<Vec<String>, StoreError> {
+    fn do_points(&self) -> Result<Vec<String>, StoreError> {
         let read = self.store.begin_read()?;
         let series = match read.open_table(SERIES) {
             Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
@@ -332,7 +389,7 @@ impl History for StoredHistory {
         Ok(points)
     }
 
-    fn remove(&self, point: &str) -> Result<(), StoreError> {
+    fn do_remove(&self, point: &str) -> Result<(), StoreError> {
         let write = self.store.begin_write()?;
         {
             let mut series = write.open_table(SERIES).map_err(|e| self.failed(e))?;
@@ -346,7 +403,7 @@ impl History for StoredHistory {
         write.commit().map_err(|e| self.failed(e))
     }
 
-    fn trim(&self, before: Timestamp, bytes_max: u64) -> Result<Trimmed, StoreError> {
+    fn do_trim(&self, before: Timestamp, bytes_max: u64) -> Result<Trimmed, StoreError> {
         let (mut items, mut bytes) = self.drop_before(before.as_millisecond())?;
         // Each round takes the oldest slice of what is left, or more where a chunk reaches over it.
         'rounds: while bytes > bytes_max
@@ -368,7 +425,7 @@ impl History for StoredHistory {
 }
 
 /// The key under which the next number stands; no point's id, which is never empty.
-const NEXT: &str = "";
+pub(crate) const NEXT: &str = "";
 
 /// How many items after a span are given.
 const AFTER: usize = 2;

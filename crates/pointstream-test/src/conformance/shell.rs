@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pointstream_conn::{
-    AnyDriver, Binding, Changes, Clock, ConnConfig, ConnView, Driver, Features, Follower, Handle,
-    NamedTuning, OpError, PointDef, Readings, Request, Shell, Write,
+    AnyDriver, Binding, Changes, Clock, ConnConfig, ConnState, ConnView, Driver, Features,
+    Follower, Handle, NamedTuning, OpError, PointDef, Readings, Request, Shell, Write,
 };
 use pointstream_point::{Id, Kind, PointKey, PointSpec, Status, Tags, Tuning};
 use tokio::task::JoinSet;
@@ -36,7 +36,9 @@ pub(super) async fn recovers_under_the_shell<D: Driver>(driver: D, points: &Poin
             let well = || {
                 let replayed = !features.watch || watches.load(Ordering::Relaxed) >= round;
                 let fresh = !features.poll || seen.all_ok(keys);
-                handle.stats().opens >= round && seen.status() == Status::Ok && replayed && fresh
+                // The status is that of the session before until this one is proven.
+                let open = seen.state() == ConnState::Open && seen.status() == Status::Ok;
+                handle.stats().opens >= round && open && replayed && fresh
             };
             until(well).await.unwrap_or_else(|()| panic!("{what}: {}", seen.text(handle)));
         }
@@ -84,6 +86,10 @@ struct Seen {
 }
 
 impl Seen {
+    fn state(&self) -> ConnState {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner).state
+    }
+
     fn status(&self) -> Status {
         self.view.lock().unwrap_or_else(PoisonError::into_inner).status
     }

@@ -1,7 +1,8 @@
 use core::time::Duration;
 
+use jiff::Timestamp;
 use pointstream_conn::{Action, OpError, Outcome, Readings, Request, Samples};
-use pointstream_point::{Fault, PointKey, Tags, Value};
+use pointstream_point::{Fault, PointKey, Span, Tags, Value};
 use pointstream_time::Seed;
 
 /// How a simulated device behaves.
@@ -26,15 +27,32 @@ pub(super) struct Device {
     pub(super) value: f64,
     /// A point that it refuses.
     pub(super) refuses: Option<PointKey>,
+    /// Since when it could not be reached, and has kept what it has to tell.
+    pub(super) kept: Option<Timestamp>,
     seed: Seed,
 }
 
 /// How many points a request has.
 const REQUEST_LEN: usize = 25;
 
+/// How many items of its log it gives at a time.
+const PAGE: usize = 20;
+
+/// What the device logs of a point each minute.
+pub(super) fn logged(slot: u32, ts: Timestamp) -> Value {
+    Value::number(f64::from(slot) * 1e6 + (ts.as_second() / 60 % 1_000_000) as f64)
+}
+
+/// The minutes of a span.
+pub(super) fn minutes(span: Span) -> impl Iterator<Item = Timestamp> + Clone {
+    let ceil = |ts: Timestamp| (ts.as_millisecond() + 59_999).div_euclid(60_000);
+    let minute = |at: i64| Timestamp::from_millisecond(at * 60_000).ok();
+    (ceil(span.start)..ceil(span.end)).filter_map(minute)
+}
+
 impl Device {
     pub(super) fn new(seed: Seed) -> Self {
-        Self { mood: Mood::Well, value: 1.0, refuses: None, seed }
+        Self { mood: Mood::Well, value: 1.0, refuses: None, kept: None, seed }
     }
 
     /// How long an operation takes; none for what never leaves the process.
@@ -55,6 +73,7 @@ impl Device {
     pub(super) fn answer(
         &mut self,
         action: &Action,
+        now: Timestamp,
         into: &mut Readings,
     ) -> Result<Outcome, OpError> {
         match action {
@@ -78,8 +97,25 @@ impl Device {
             Action::Ping => return Ok(Outcome::Ping(Tags::new())),
             Action::Read(requests, _) => {
                 requests.iter().for_each(|request| self.read(&request.points, into));
+                if let Some(kept) = self.kept.take() {
+                    let span = Span::new(kept, now);
+                    for key in requests.iter().flat_map(|request| request.points.iter()) {
+                        minutes(span).for_each(|ts| into.past(*key, ts, logged(key.slot, ts)));
+                    }
+                }
             }
-            Action::History(..) => return Ok(Outcome::History(Samples::new())),
+            Action::History(key, span) => {
+                let mut samples = Samples::new();
+                let span = Span::new(span.start, span.end.min(now));
+                for (at, ts) in minutes(span).enumerate() {
+                    if at == PAGE {
+                        samples.cut();
+                        break;
+                    }
+                    samples.push(ts, logged(key.slot, ts));
+                }
+                return Ok(Outcome::History(samples));
+            }
             Action::Learn(_) => return Ok(Outcome::Learned(Vec::new())),
             Action::Watch(keys) => self.read(keys, into),
             _ => {}

@@ -6,11 +6,12 @@ use pointstream_conn::{
     Readings,
 };
 use pointstream_point::{
-    Id, Kind, Level, Now, PointKey, PointSpec, Span, Status, Tuning, Value, WriteInfo,
+    Id, Kind, Level, Now, PointKey, PointSpec, Status, Tuning, Value, WriteInfo,
 };
 use pointstream_time::{Instant, Seed};
 
 use super::device::Mood;
+use super::histories::{self, Histories, MINUTE};
 use super::{Device, Outcome};
 
 /// Why a connector is looked at.
@@ -22,6 +23,8 @@ pub(super) enum Alarm {
     Wake,
     /// Something goes wrong or is changed.
     Trouble,
+    /// A minute has begun.
+    Minute,
     /// From now on nothing does.
     Quiet,
 }
@@ -38,6 +41,8 @@ pub(super) struct Member {
     generations: Vec<u32>,
     watched: Vec<bool>,
     shown: Vec<(Status, f64)>,
+    histories: Histories,
+    quiet_at: Instant,
     running: Option<Action>,
     done_at: Option<Instant>,
     wake_at: Option<Instant>,
@@ -80,6 +85,8 @@ impl Member {
             generations: vec![1; len],
             watched: vec![true; len],
             shown: vec![(Status::Unknown, 0.0); len],
+            histories: Histories::new(&spec(0), points),
+            quiet_at: Instant::ORIGIN,
             running: None,
             done_at: None,
             wake_at: None,
@@ -105,7 +112,11 @@ impl Member {
     ) -> Result<Vec<(Instant, Alarm)>, String> {
         let mut next = Vec::new();
         match alarm {
-            Alarm::Done if self.done_at == Some(at) => self.on_done(at, outcome),
+            Alarm::Done if self.done_at == Some(at) => self.on_done(at, outcome)?,
+            Alarm::Minute => {
+                self.histories.on_minute(Now::simulated(at).wall, outcome);
+                next.push((at + MINUTE, Alarm::Minute));
+            }
             Alarm::Wake if self.wake_at == Some(at) => {
                 self.wake_at = None;
                 outcome.wakes += 1;
@@ -123,7 +134,7 @@ impl Member {
             Alarm::Quiet => self.on_quiet(at),
             _ => return Ok(next),
         }
-        self.settle(at, outcome, &mut next);
+        self.settle(at, outcome, &mut next)?;
         if self.spins > SPINS_MAX {
             return Err(format!("a storm of wake-ups: {:?}", self.machine.view()));
         }
@@ -131,10 +142,15 @@ impl Member {
     }
 
     /// Has the machine say what is to be done, until it waits for the device or for time.
-    fn settle(&mut self, at: Instant, outcome: &mut Outcome, next: &mut Vec<(Instant, Alarm)>) {
+    fn settle(
+        &mut self,
+        at: Instant,
+        outcome: &mut Outcome,
+        next: &mut Vec<(Instant, Alarm)>,
+    ) -> Result<(), String> {
         let now = Now::simulated(at);
         loop {
-            self.drain();
+            self.drain(now, outcome)?;
             if self.running.is_some() {
                 break;
             }
@@ -149,33 +165,56 @@ impl Member {
                     next.push((at + time, Alarm::Done));
                 }
                 None => {
-                    let result = self.device.answer(&action, &mut self.readings);
+                    let result = self.device.answer(&action, now.wall, &mut self.readings);
                     self.machine.handle(now, Input::Done(result));
                 }
             }
         }
-        self.drain();
+        self.drain(now, outcome)?;
         let wake = self.machine.poll_timeout().map(|wake| wake.max(at));
         if wake != self.wake_at {
             self.wake_at = wake;
             next.extend(wake.map(|wake| (wake, Alarm::Wake)));
         }
+        Ok(())
     }
 
-    fn on_done(&mut self, at: Instant, outcome: &mut Outcome) {
+    fn on_done(&mut self, at: Instant, outcome: &mut Outcome) -> Result<(), String> {
         self.done_at = None;
-        let Some(action) = self.running.take() else { return };
+        let Some(action) = self.running.take() else { return Ok(()) };
         let now = Now::simulated(at);
         let before = self.machine.stats().readings;
-        let result = self.device.answer(&action, &mut self.readings);
+        let result = self.device.answer(&action, now.wall, &mut self.readings);
         self.machine.handle(now, Input::Readings(&mut self.readings));
         self.machine.handle(now, Input::Done(result));
         outcome.readings += self.machine.stats().readings - before;
+        self.drain(now, outcome)
     }
 
-    fn drain(&mut self) {
+    fn drain(&mut self, now: Now, outcome: &mut Outcome) -> Result<(), String> {
+        loop {
+            self.take_changes(outcome)?;
+            let mut told = self.take_events(now, outcome)?;
+            if let Some(reading) = self.histories.next(self.asked + 1) {
+                self.asked += 1;
+                outcome.requests += 1;
+                told.push(reading);
+            }
+            if told.is_empty() {
+                return Ok(());
+            }
+            told.into_iter().for_each(|input| self.machine.handle(now, input));
+        }
+    }
+
+    fn take_changes(&mut self, outcome: &mut Outcome) -> Result<(), String> {
         while let Some(changes) = self.machine.poll_update() {
+            for (key, item) in &changes.past {
+                let item = item.as_ref().map_err(ToString::to_string)?;
+                self.histories.on_past(*key, item.ts, &item.val, outcome)?;
+            }
             for (key, cur) in &changes.points {
+                self.histories.on_cur(*key, cur);
                 let number = match cur.val {
                     Value::Number(number, _) => number,
                     _ => 0.0,
@@ -185,17 +224,31 @@ impl Member {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Counts what was answered. Gives what the machine is to be told because of it.
+    fn take_events(
+        &mut self,
+        now: Now,
+        outcome: &mut Outcome,
+    ) -> Result<Vec<Input<'static>>, String> {
+        let mut told = Vec::new();
         while let Some(event) = self.machine.poll_event() {
             match event {
-                Event::Written { .. }
-                | Event::Synced { .. }
-                | Event::Learned { .. }
-                | Event::History { .. } => {
+                Event::Written { .. } | Event::Synced { .. } | Event::Learned { .. } => {
                     self.answered += 1;
+                }
+                Event::History { token, result } => {
+                    self.answered += 1;
+                    if self.histories.token == Some(token) {
+                        told.extend(self.histories.on_read(result, now, outcome)?);
+                    }
                 }
                 _ => {}
             }
         }
+        Ok(told)
     }
 
     fn on_trouble(&mut self, at: Instant) {
@@ -203,7 +256,10 @@ impl Member {
         let slot = (self.seed.next_u64() % u64::from(self.points.max(1))) as u32;
         let key = self.key(slot);
         match self.seed.next_u64() % 18 {
-            0 | 1 => self.device.mood = Mood::Gone,
+            0 | 1 => {
+                self.device.mood = Mood::Gone;
+                self.device.kept.get_or_insert(now.wall);
+            }
             2 => self.device.mood = Mood::Silent,
             3 => self.device.mood = Mood::Slow,
             4 => self.device.mood = Mood::Flaky,
@@ -225,8 +281,8 @@ impl Member {
                 self.machine.handle(now, Input::Learn(None, self.asked));
             }
             15 => {
-                self.asked += 1;
-                self.machine.handle(now, Input::History(key, Span::ALL, self.asked));
+                let key = self.key(slot % histories::KEPT.min(self.points.max(1)));
+                self.histories.sync(&mut self.machine, now, key);
             }
             16 => {
                 let tuning = Arc::clone(&self.tunings[self.seed.next_u64() as usize % 3]);
@@ -263,13 +319,17 @@ impl Member {
         self.machine.handle(now, Input::Disable(false));
         // What was subscribed to is not read again by itself.
         self.machine.handle(now, Input::Close);
+        self.quiet_at = at;
+        let keys: Vec<_> = (0..self.points.min(histories::KEPT)).map(|at| self.key(at)).collect();
+        self.histories.sync_all(&mut self.machine, now, &keys);
     }
 
     /// Whether the connector is what it should be when things have been quiet.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self, end: Instant) -> Result<(), String> {
         if self.answered != self.asked {
             return Err(format!("{} of {} requests were answered", self.answered, self.asked));
         }
+        self.histories.check(self.quiet_at, end, &self.watched, FINAL)?;
         let any = self.watched.contains(&true);
         let view = self.machine.view();
         if any && (view.state, view.status) != (ConnState::Open, Status::Ok) {
@@ -291,12 +351,16 @@ impl Member {
     }
 
     fn def(&self, slot: u32) -> PointDef {
-        let mut spec = PointSpec::new(id(format_args!("p{slot}")), Kind::Number);
-        (spec.cur, spec.write) = (Some("r".into()), Some("w".into()));
-        spec.more.his = Some("h".into());
         let tuning = Arc::clone(&self.tunings[slot as usize % 3]);
-        PointDef::new(self.key(slot), Arc::new(spec), tuning)
+        PointDef::new(self.key(slot), Arc::new(spec(slot)), tuning)
     }
+}
+
+fn spec(slot: u32) -> PointSpec {
+    let mut spec = PointSpec::new(id(format_args!("p{slot}")), Kind::Number);
+    (spec.cur, spec.write) = (Some("r".into()), Some("w".into()));
+    histories::configure(&mut spec);
+    spec
 }
 
 fn tuning(at: usize, seed: &mut Seed) -> Arc<NamedTuning> {

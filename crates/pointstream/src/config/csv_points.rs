@@ -1,37 +1,51 @@
 //! Points in a CSV file: a header row, then a point a row.
 
-use pointstream_point::{Id, PointSpec, Unit, duration};
+mod add;
+
+pub(super) use add::with_points;
+
+use pointstream_point::{Id, PointSpec, Tag, Unit, duration};
 
 use super::file::{parse_quantity, parse_tag};
 
 /// The columns, by the names of the keys in TOML. `id` and `kind` are required.
-const COLUMNS: [&str; 16] = [
+pub(super) const COLUMNS: [&str; 26] = [
     "id",
     "dis",
     "kind",
     "unit",
     "cur",
     "write",
+    "his",
     "cur_convert",
     "write_convert",
+    "his_convert",
     "cur_calibration",
+    "writable",
+    "cur_tracks_write",
     "write_limit",
     "min",
     "max",
     "step",
     "disabled",
     "tuning",
+    "hisCollectInterval",
+    "hisCollectCov",
+    "hisCollectCovRateLimit",
+    "hisCollectNA",
+    "hisCollectWriteFreq",
+    "hisTsPrecision",
     "tags",
 ];
+
+/// The columns that stand for tags of their names: `true` for one without a value.
+const TAG_COLUMNS: core::ops::Range<usize> = 19..25;
 
 type Row = Result<(usize, PointSpec), (usize, String)>;
 
 /// The points of a file, each with its line, or what is wrong in that line.
 pub(super) fn parse(text: &str) -> Vec<Row> {
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .comment(Some(b'#'))
-        .from_reader(text.as_bytes());
+    let mut reader = reader(text);
     let headers = match reader.headers() {
         Ok(headers) => headers.clone(),
         Err(error) => return vec![Err((1, error.to_string()))],
@@ -56,6 +70,13 @@ pub(super) fn parse(text: &str) -> Vec<Row> {
         }
     };
     reader.records().map(row).collect()
+}
+
+fn reader(text: &str) -> csv::Reader<impl std::io::Read + '_> {
+    let mut builder = csv::ReaderBuilder::new();
+    // A comment that ends without a line break would be a record otherwise.
+    let bytes = std::io::Read::chain(text.as_bytes(), &b"\n"[..]);
+    builder.trim(csv::Trim::All).comment(Some(b'#')).from_reader(bytes)
 }
 
 /// The line in which a record begins. The reader's own position is before the blank lines and the
@@ -88,6 +109,8 @@ fn point(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<Poin
     spec.write = cell("write").map(Into::into);
     spec.more.cur_convert = cell("cur_convert").map(Into::into);
     spec.more.write_convert = cell("write_convert").map(Into::into);
+    spec.more.his = cell("his").map(Into::into);
+    spec.more.his_convert = cell("his_convert").map(Into::into);
     if let Some(text) = cell("cur_calibration") {
         let value = parse_quantity(text).map_err(|error| format!("cur_calibration: {error}"))?;
         spec.more.cur_calibration = Some(value);
@@ -98,13 +121,24 @@ fn point(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<Poin
     }
     (spec.more.min, spec.more.max, spec.more.step) =
         (number("min")?, number("max")?, number("step")?);
-    spec.disabled = match cell("disabled") {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(other) => return Err(format!("disabled: expected true or false, not {other:?}")),
+    let flag = |name: &str| match cell(name) {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(format!("{name}: expected true or false, not {other:?}")),
     };
+    spec.disabled = flag("disabled")?;
+    (spec.more.writable, spec.more.cur_tracks_write) =
+        (flag("writable")?, flag("cur_tracks_write")?);
     let tuning = |text: &str| text.parse().map_err(|error| format!("tuning: {error}"));
     spec.more.tuning = cell("tuning").map(tuning).transpose()?;
+    for name in &COLUMNS[TAG_COLUMNS] {
+        let tag = match cell(name) {
+            None | Some("false") => continue,
+            Some("true") => Tag::Marker,
+            Some(text) => parse_tag(&format!("{name}:{text}"))?.1,
+        };
+        spec.more.tags.set(name, tag);
+    }
     for tag in cell("tags").unwrap_or_default().split_whitespace() {
         let (name, tag) = parse_tag(tag)?;
         spec.more.tags.set(name, tag);
@@ -115,6 +149,8 @@ fn point(headers: &csv::StringRecord, record: &csv::StringRecord) -> Result<Poin
 
 #[cfg(test)]
 mod tests {
+    use pointstream_point::{Collect, Cov, HisRules};
+
     use super::*;
 
     #[test]
@@ -128,6 +164,37 @@ mod tests {
         assert_eq!((*line, power.dis(), power.more.tags.iter().count()), (3, "Active power", 3));
         let (line, on) = rows[1].as_ref().unwrap();
         assert_eq!((*line, on.dis(), on.unit), (4, "m.on", None));
+    }
+
+    #[test]
+    fn histories_have_columns_of_their_own() {
+        assert_eq!(
+            COLUMNS[TAG_COLUMNS],
+            [
+                "hisCollectInterval",
+                "hisCollectCov",
+                "hisCollectCovRateLimit",
+                "hisCollectNA",
+                "hisCollectWriteFreq",
+                "hisTsPrecision"
+            ]
+        );
+        let text = "id,kind,cur,his,his_convert,writable,hisCollectInterval,hisCollectCov,hisCollectNA,hisTsPrecision\n\
+                    m.energy,Number,input:1,TL3,* 0.1,true,1min,0.5,true,1ms\n\
+                    m.on,Bool,coil:1,,,false,,true,false,\n";
+        let rows: Vec<_> = parse(text).into_iter().map(|row| row.unwrap().1).collect();
+        let more = &rows[0].more;
+        assert_eq!(
+            (more.his.as_deref(), more.his_convert.as_deref()),
+            (Some("TL3"), Some("* 0.1"))
+        );
+        assert!(more.writable);
+        let collect = Collect::of(&rows[0]).unwrap().unwrap();
+        assert_eq!(collect.interval, Some(core::time::Duration::from_secs(60)));
+        assert_eq!((collect.cov, collect.na), (Some(Cov::By(0.5)), true));
+        let on = Collect::of(&rows[1]).unwrap().unwrap();
+        assert_eq!((on.interval, on.cov, on.na), (None, Some(Cov::Any), false));
+        assert_eq!(HisRules::of(&rows[0]).precision.as_millis(), 1);
     }
 
     #[test]

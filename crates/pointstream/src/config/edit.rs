@@ -7,7 +7,7 @@ use pointstream_point::{Id, Kind, Unit};
 use serde::Deserialize;
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-use super::{Config, ConfigFile, Problems};
+use super::{Config, ConfigFile, Problems, csv_points};
 
 /// A point that is to be added to a connector, as a device's tree shows it.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
@@ -47,6 +47,18 @@ pub enum EditError {
     /// There is no such connector in the file.
     #[error("the file has no connector {0}")]
     UnknownConnector(Id),
+    /// The connector has no file of points.
+    #[error("the connector {0} has no file of points")]
+    NoPointFile(Id),
+    /// The file of points is no CSV.
+    #[error("{}: {source}", path.display())]
+    Csv {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: csv::Error,
+    },
     /// Nothing is to be added, or more than may be at once.
     #[error("between 1 and {max} points are added at a time, not {0}", max = POINTS_MAX)]
     Count(usize),
@@ -84,10 +96,57 @@ impl ConfigFile {
         let text = read(self.path())?;
         let edited = with_points(&text, connector, points)?;
         let name = self.path().display().to_string();
-        let folder = self.path().parent().unwrap_or_else(|| Path::new(""));
-        Config::parse(&edited, &name, folder).map_err(EditError::Problems)?;
+        Config::parse(&edited, &name, self.folder()).map_err(EditError::Problems)?;
         write(&self.earlier(), &text)?;
         write(self.path(), &edited)
+    }
+
+    /// Adds points to the CSV file that a connector names in `points`, as rows at its end. All else in
+    /// that file stays as it is, comments included; columns that it lacks come last. Nothing is
+    /// changed unless what comes of it is a configuration.
+    ///
+    /// The version before is kept beside the file, with `.old` at its end;
+    /// [`restore_points`](Self::restore_points) brings it back.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the file from being changed; then it is as it was.
+    pub fn add_points_to_file(&self, connector: &Id, points: &[NewPoint]) -> Result<(), EditError> {
+        check_count(points)?;
+        let none = || EditError::NoPointFile(connector.clone());
+        let path = self.point_file(connector)?.ok_or_else(none)?;
+        let text = read(&path)?;
+        let failed = |source| EditError::Csv { path: path.clone(), source };
+        let edited = csv_points::with_points(&text, points).map_err(failed)?;
+        let whole = read(self.path())?;
+        let name = self.path().display().to_string();
+        let edit = (path.as_path(), edited.as_str());
+        Config::parse_edited(&whole, &name, self.folder(), edit).map_err(EditError::Problems)?;
+        write(&suffixed(&path, "old"), &text)?;
+        write(&path, &edited)
+    }
+
+    /// The CSV file that a connector names in `points`, if it names one.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or has no such connector.
+    pub fn point_file(&self, connector: &Id) -> Result<Option<PathBuf>, EditError> {
+        let mut document: DocumentMut = read(self.path())?.parse()?;
+        let table = connector_table(&mut document, connector)?;
+        let path = table.get("points").and_then(Item::as_str);
+        Ok(path.map(|path| self.folder().join(path)))
+    }
+
+    /// Brings back the version of a connector's CSV file before the last one that was made here, as
+    /// [`restore`](Self::restore) does.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the file system fails.
+    pub fn restore_points(&self, connector: &Id) -> Result<(), EditError> {
+        let none = || EditError::NoPointFile(connector.clone());
+        swap(&self.point_file(connector)?.ok_or_else(none)?)
     }
 
     /// Brings back the version before the last one that was made here; that one becomes the earlier
@@ -97,36 +156,56 @@ impl ConfigFile {
     ///
     /// There is none, or the file system fails.
     pub fn restore(&self) -> Result<(), EditError> {
-        let earlier = self.earlier();
-        if !earlier.exists() {
-            return Err(EditError::NoEarlier(self.path().to_owned()));
-        }
-        let (old, text) = (read(&earlier)?, read(self.path())?);
-        write(&earlier, &text)?;
-        write(self.path(), &old)
+        swap(self.path())
     }
 
     /// Where the earlier version is kept.
     pub fn earlier(&self) -> PathBuf {
         suffixed(self.path(), "old")
     }
+
+    fn folder(&self) -> &Path {
+        self.path().parent().unwrap_or_else(|| Path::new(""))
+    }
+}
+
+/// Has a file and its earlier version change places.
+fn swap(path: &Path) -> Result<(), EditError> {
+    let earlier = suffixed(path, "old");
+    if !earlier.exists() {
+        return Err(EditError::NoEarlier(path.to_owned()));
+    }
+    let (old, text) = (read(&earlier)?, read(path)?);
+    write(&earlier, &text)?;
+    write(path, &old)
+}
+
+fn check_count(points: &[NewPoint]) -> Result<(), EditError> {
+    let fits = (1..=POINTS_MAX).contains(&points.len());
+    if fits { Ok(()) } else { Err(EditError::Count(points.len())) }
 }
 
 /// The text with points added to the connector of this id.
 fn with_points(text: &str, connector: &Id, points: &[NewPoint]) -> Result<String, EditError> {
-    if !(1..=POINTS_MAX).contains(&points.len()) {
-        return Err(EditError::Count(points.len()));
-    }
+    check_count(points)?;
     let mut document: DocumentMut = text.parse()?;
     let unknown = || EditError::UnknownConnector(connector.clone());
-    let connectors = document.get_mut("connector").and_then(Item::as_array_of_tables_mut);
-    let is_it =
-        |table: &&mut Table| table.get("id").and_then(Item::as_str) == Some(connector.as_str());
-    let table = connectors.ok_or_else(unknown)?.iter_mut().find(is_it).ok_or_else(unknown)?;
+    let table = connector_table(&mut document, connector)?;
     let list = table.entry("point").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
     let list = list.as_array_of_tables_mut().ok_or_else(unknown)?;
     points.iter().for_each(|point| list.push(point_table(point)));
     Ok(document.to_string())
+}
+
+fn connector_table<'a>(
+    document: &'a mut DocumentMut,
+    connector: &Id,
+) -> Result<&'a mut Table, EditError> {
+    let unknown = || EditError::UnknownConnector(connector.clone());
+    let connectors = document.get_mut("connector").and_then(Item::as_array_of_tables_mut);
+    let is_it =
+        |table: &&mut Table| table.get("id").and_then(Item::as_str) == Some(connector.as_str());
+    connectors.ok_or_else(unknown)?.iter_mut().find(is_it).ok_or_else(unknown)
 }
 
 fn point_table(point: &NewPoint) -> Table {
@@ -237,6 +316,39 @@ mod tests {
         assert_eq!(now(), TEXT);
         file.restore().unwrap();
         assert_eq!(now(), added, "once more undoes it");
+        let none = file.add_points_to_file(&id("ahu"), &[point("x")]).unwrap_err();
+        assert_eq!(none.to_string(), "the connector ahu has no file of points");
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn points_go_into_the_file_of_points_which_can_be_brought_back() {
+        let folder = std::env::temp_dir().join(format!("pointstream-csv-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut file = ConfigFile::new(folder.join("gateway.toml"));
+        let text = TEXT.replace("//meter\"\n", "//meter\"\npoints = \"meter.csv\"\n");
+        std::fs::write(file.path(), &text).unwrap();
+        let (meter, csv) = (id("meter"), folder.join("meter.csv"));
+        assert_eq!(file.point_file(&meter).unwrap().as_deref(), Some(csv.as_path()));
+        assert_eq!(file.point_file(&id("ahu")).unwrap(), None);
+        let rows = "# The meter.\nid,kind,cur\nm.power,Number,input:1\n";
+        std::fs::write(&csv, rows).unwrap();
+        let now = || std::fs::read_to_string(&csv).unwrap();
+        for twice in ["m.power", "ahu.temp"] {
+            let error = file.add_points_to_file(&meter, &[point(twice)]).unwrap_err().to_string();
+            assert!(error.contains("exists already"), "{twice}: {error}");
+        }
+        assert!(matches!(file.restore_points(&meter), Err(EditError::NoEarlier(_))));
+        assert_eq!(now(), rows, "nothing has changed so far");
+        file.add_points_to_file(&meter, &[point("m.temp")]).unwrap();
+        let config = file.read().unwrap();
+        assert_eq!(config.connectors[1].points[1].dis(), "Return \"air\"");
+        assert!(
+            now().starts_with("# The meter.\nid,kind,cur,dis,unit\nm.power,Number,input:1,,\n")
+        );
+        assert_eq!(std::fs::read_to_string(file.path()).unwrap(), text);
+        file.restore_points(&meter).unwrap();
+        assert_eq!(now(), rows);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -39,7 +39,7 @@ impl Config {
         let name = path.display().to_string();
         let text = read_text(path).map_err(|error| Problem::of_file(&name, error))?;
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        let mut config = Self::parse_with(&text, &name, folder, files)?;
+        let mut config = Self::parse_with(&text, &name, folder, files, None)?;
         config.path = Some(path.to_owned());
         Ok(config)
     }
@@ -47,7 +47,17 @@ impl Config {
     /// Reads a configuration from the text of a TOML file. `name` stands before each problem;
     /// CSV files are looked for in `dir`.
     pub fn parse(text: &str, name: &str, dir: &Path) -> Result<Self, Problems> {
-        Self::parse_with(text, name, dir, &mut Vec::new())
+        Self::parse_with(text, name, dir, &mut Vec::new(), None)
+    }
+
+    /// As [`parse`](Self::parse), as if one of the CSV files had this text.
+    pub(super) fn parse_edited(
+        text: &str,
+        name: &str,
+        dir: &Path,
+        edited: (&Path, &str),
+    ) -> Result<Self, Problems> {
+        Self::parse_with(text, name, dir, &mut Vec::new(), Some(edited))
     }
 
     fn parse_with(
@@ -55,12 +65,14 @@ impl Config {
         name: &str,
         dir: &Path,
         files: &mut Vec<PathBuf>,
+        edited: Option<(&Path, &str)>,
     ) -> Result<Self, Problems> {
         let file: File = toml::from_str(text).map_err(|error| {
             Problem::at(name, text, error.span(), error.message().trim().replace('\n', " "))
         })?;
+        let (files_read, problems) = (Vec::new(), Vec::new());
         let mut reader =
-            Reader { name, text, dir, files: Vec::new(), problems: Vec::new(), line: (0, 1) };
+            Reader { name, text, dir, edited, files: files_read, problems, line: (0, 1) };
         let mut config = reader.config(file);
         files.extend_from_slice(&reader.files);
         Problems::check(reader.problems)?;
@@ -83,6 +95,8 @@ struct Reader<'a> {
     name: &'a str,
     text: &'a str,
     dir: &'a Path,
+    /// A CSV file as it is to be, which is not written so far.
+    edited: Option<(&'a Path, &'a str)>,
     files: Vec<PathBuf>,
     problems: Vec<Problem>,
     /// A place in the text and its line. Ids come in the text's order, so that the lines of all of them
@@ -120,7 +134,7 @@ impl Reader<'_> {
                 let message = format!("the point {id} has an address: put it under its connector");
                 self.problem(Some(span), message);
             }
-            config.points.push(point);
+            config.points.push(Arc::new(point));
         }
         for table in file.publish {
             let table = table.into_inner();
@@ -203,11 +217,11 @@ impl Reader<'_> {
         connector.driver = table.driver;
         for point in table.point {
             let point = self.point(point, tunings, seen);
-            connector.points.push(point);
+            connector.points.push(Arc::new(point));
         }
         if let Some(path) = table.points {
             let points = self.csv(&path, tunings, seen);
-            connector.points.extend(points);
+            connector.points.extend(points.into_iter().map(Arc::new));
         }
         connector
     }
@@ -267,7 +281,8 @@ impl Reader<'_> {
         let file = self.dir.join(path.get_ref());
         let name = file.display().to_string();
         self.files.push(file.clone());
-        let text = match read_text(&file) {
+        let edited = self.edited.filter(|(path, _)| *path == file).map(|(_, text)| text.to_owned());
+        let text = match edited.map_or_else(|| read_text(&file), Ok) {
             Ok(text) => text,
             Err(error) => {
                 self.problem(Some(path.span()), format_args!("cannot read {name}: {error}"));

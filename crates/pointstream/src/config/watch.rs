@@ -1,5 +1,7 @@
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 use std::collections::BTreeMap;
+use std::hash::DefaultHasher;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,8 +14,8 @@ use super::{Config, Problems};
 #[derive(Debug)]
 pub struct ConfigFile {
     path: PathBuf,
-    /// The content of each file when it was read last.
-    seen: BTreeMap<PathBuf, Option<Vec<u8>>>,
+    /// What each file held when it was read last, as a hash: a large site's files are many megabytes.
+    seen: BTreeMap<PathBuf, Option<u64>>,
     stamps: BTreeMap<PathBuf, Stamp>,
 }
 
@@ -80,6 +82,8 @@ fn stamp(path: &Path) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-fn content(path: &Path) -> Option<Vec<u8>> {
-    std::fs::read(path).ok()
+fn content(path: &Path) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    std::fs::read(path).ok()?.hash(&mut hasher);
+    Some(hasher.finish())
 }

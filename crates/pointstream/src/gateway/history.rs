@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use pointstream_point::{
-    Collect, CollectState, Cur, HisError, HisItem, HisRules, HisState, Id, PointKey, Value,
+    Collect, CollectState, Cur, HisError, HisItem, HisRules, HisState, Id, PointKey, PointSpec,
+    Value,
 };
 use pointstream_points::WatchId;
 use pointstream_store::{History, SeriesWrite};
@@ -26,7 +27,13 @@ pub(crate) struct Histories {
     intervals: BTreeMap<Duration, (Timestamp, BTreeSet<PointKey>)>,
     /// Points whose change came too soon, to be looked at again.
     again: BTreeSet<PointKey>,
-    pending: Pending,
+    /// Points that collect nothing but have a history all the same.
+    pub(super) kept: HashMap<PointKey, (Id, HisRules)>,
+    /// Points that show a fault because of what devices told of their past.
+    pub(super) refusing: BTreeSet<PointKey>,
+    pub(super) pending: Pending,
+    /// Whether the last write failed.
+    failing: bool,
     /// Held while a batch is on its way to the disk, so that whoever ends the gateway waits for it.
     writing: Arc<tokio::sync::Mutex<()>>,
     watch: Option<WatchId>,
@@ -42,16 +49,19 @@ pub(crate) struct Histories {
 #[derive(Debug)]
 struct Collected {
     id: Id,
-    collect: Collect,
+    /// Most points collect alike: those in a row that do have one.
+    collect: Arc<Collect>,
     rules: HisRules,
     state: CollectState,
 }
 
 /// Items that wait to be written.
 #[derive(Debug, Default)]
-struct Pending {
+pub(super) struct Pending {
     series: BTreeMap<PointKey, Waiting>,
     items: usize,
+    /// How many came from devices unasked since items were taken last.
+    pub(super) past: usize,
 }
 
 #[derive(Debug)]
@@ -63,6 +73,9 @@ struct Waiting {
 
 /// How many items may wait in all. Beyond it the oldest of their point is dropped and counted.
 pub(super) const PENDING_MAX: usize = 1 << 18;
+
+/// How many items that devices tell unasked may wait before they are asked to wait with more.
+const PAST_MAX: usize = 1 << 16;
 
 /// How often is looked what is due.
 const TICK: Duration = Duration::from_millis(100);
@@ -91,6 +104,19 @@ impl Histories {
         }
     }
 
+    /// The id of a point that has a history, and what that takes.
+    pub(super) fn rules(&self, key: PointKey) -> Option<(&Id, &HisRules)> {
+        let collected = self.points.get(&key).map(|point| (&point.id, &point.rules));
+        collected.or_else(|| self.kept.get(&key).map(|(id, rules)| (id, rules)))
+    }
+
+    /// Whether there is room for more that devices tell unasked. Where nothing can be written they do
+    /// not wait, since what they have to say of the present would wait with it; then the oldest is
+    /// dropped and counted.
+    pub(super) fn has_room(&self) -> bool {
+        self.pending.past < PAST_MAX || self.failing
+    }
+
     /// Whether anything is collected.
     pub(super) fn is_idle(&self) -> bool {
         self.points.is_empty()
@@ -115,18 +141,9 @@ impl Pending {
     fn push(&mut self, key: PointKey, point: &Collected, now: Timestamp, item: HisItem) -> u64 {
         let wait = SignedDuration::try_from(point.collect.write_freq).unwrap_or_default();
         let due = now.checked_add(wait).unwrap_or(now);
-        let new = || Waiting { id: point.id.clone(), due, items: VecDeque::new() };
-        let waiting = self.series.entry(key).or_insert_with(new);
         match point.rules.accept([(item.ts, Some(item.val))], None) {
             Ok(items) => {
-                let full = self.items >= PENDING_MAX && !waiting.items.is_empty();
-                if full {
-                    waiting.items.pop_front();
-                }
-                // As many points as may be have an item each, whatever the limit.
-                self.items += items.len() - usize::from(full);
-                waiting.items.extend(items);
-                u64::from(full)
+                items.into_iter().map(|item| u64::from(self.put(key, &point.id, due, item))).sum()
             }
             Err(error) => {
                 let error: HisError = error;
@@ -136,8 +153,30 @@ impl Pending {
         }
     }
 
+    /// Puts an item in line that the point takes. Gives whether one was dropped for it.
+    pub(super) fn put(
+        &mut self,
+        key: PointKey,
+        id: &Id,
+        due: Timestamp,
+        item: (Timestamp, Option<Value>),
+    ) -> bool {
+        let new = || Waiting { id: id.clone(), due, items: VecDeque::with_capacity(1) };
+        let waiting = self.series.entry(key).or_insert_with(new);
+        waiting.due = waiting.due.min(due);
+        let full = self.items >= PENDING_MAX && !waiting.items.is_empty();
+        if full {
+            waiting.items.pop_front();
+        }
+        // As many points as may be have an item each, whatever the limit.
+        self.items += usize::from(!full);
+        waiting.items.push_back(item);
+        full
+    }
+
     /// Takes what is due.
     fn take(&mut self, now: Timestamp) -> Vec<(PointKey, Waiting)> {
+        self.past = 0;
         let due = self.series.extract_if(.., |_, waiting| waiting.due <= now);
         let due: Vec<_> = due.collect();
         self.items -= due.iter().map(|(_, waiting)| waiting.items.len()).sum::<usize>();
@@ -175,11 +214,20 @@ impl Shared {
             }
             let mut before = core::mem::take(&mut his.points);
             his.intervals.clear();
+            his.kept.clear();
+            his.refusing.clear();
             let mut faults = Vec::new();
+            let mut alike: Option<Arc<Collect>> = None;
             for (key, entry) in points.iter_after(None).filter(|(_, e)| !e.spec.disabled) {
-                let collect = match Collect::of(&entry.spec) {
-                    Ok(Some(collect)) => collect,
-                    Ok(None) => continue,
+                let found = match Collect::of(&entry.spec) {
+                    Ok(Some(found)) => found,
+                    Ok(None) => {
+                        if keeps_history(&entry.spec) {
+                            let kept = (entry.spec.id.clone(), HisRules::of(&entry.spec));
+                            his.kept.insert(key, kept);
+                        }
+                        continue;
+                    }
                     Err(fault) => {
                         let mut state = HisState::new(now.wall);
                         state.on_fault(&fault);
@@ -188,14 +236,15 @@ impl Shared {
                         continue;
                     }
                 };
-                if let (Some(interval), Some(next)) =
-                    (collect.interval, collect.next_after(now.wall))
-                {
+                if let (Some(interval), Some(next)) = (found.interval, found.next_after(now.wall)) {
                     his.intervals.entry(interval).or_insert((next, BTreeSet::new())).1.insert(key);
                 }
                 let id = entry.spec.id.clone();
                 let state = before.remove(&key).map(|point| point.state).unwrap_or_default();
                 let rules = HisRules::of(&entry.spec);
+                let collect = alike.take().filter(|other| **other == found);
+                let collect = collect.unwrap_or_else(|| Arc::new(found));
+                alike = Some(Arc::clone(&collect));
                 his.points.insert(key, Collected { id, collect, rules, state });
             }
             for (key, shown) in faults {
@@ -264,8 +313,12 @@ impl Shared {
         let Ok((result, batch, _turn)) = written else { return };
         let mut state = self.lock();
         match result {
-            Ok(()) => state.his.written += items,
+            Ok(()) => {
+                state.his.written += items;
+                state.his.failing = false;
+            }
             Err(error) => {
+                state.his.failing = true;
                 tracing::error!(%error, items, "Items were not written; they are kept for later.");
                 let later = SignedDuration::try_from(RETRY).unwrap_or_default();
                 let due = now.checked_add(later).unwrap_or(now);
@@ -301,8 +354,17 @@ impl Shared {
     }
 }
 
+/// Whether a point has a history though it collects nothing: its device keeps one, or it has
+/// Haystack's marker `his`.
+fn keeps_history(spec: &PointSpec) -> bool {
+    spec.more.his.is_some() || spec.more.tags.get("his").is_some()
+}
+
 /// Items each at a time of its own, the last of equal ones, in the order of time.
 fn in_order(items: &VecDeque<(Timestamp, Option<Value>)>) -> Vec<(Timestamp, Option<Value>)> {
+    if items.iter().is_sorted_by(|a, b| a.0 < b.0) {
+        return items.iter().cloned().collect();
+    }
     let sorted: BTreeMap<_, _> = items.iter().cloned().collect();
     sorted.into_iter().collect()
 }
@@ -327,7 +389,7 @@ pub(super) async fn keep_history(shared: Arc<Shared>) {
 
 #[cfg(test)]
 mod tests {
-    use pointstream_point::{Kind, PointSpec, Tag};
+    use pointstream_point::{Kind, Tag};
 
     use super::*;
 
@@ -344,7 +406,7 @@ mod tests {
         spec.more.tags.set("hisCollectCov", Tag::Marker);
         let collect = Collect::of(&spec).unwrap().unwrap();
         let (id, rules) = (spec.id.clone(), HisRules::of(&spec));
-        Collected { id, collect, rules, state: CollectState::new() }
+        Collected { id, collect: Arc::new(collect), rules, state: CollectState::new() }
     }
 
     #[test]

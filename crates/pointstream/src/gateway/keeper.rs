@@ -128,12 +128,18 @@ mod stored {
     ) -> Result<(Keeper, Kept, Arc<Store>, impl Future<Output = ()> + Send + use<>), StoreError>
     {
         let (store, opened) = Store::open(path)?;
-        if let Opened::Quarantined { aside, why } = &opened {
+        if let Opened::Quarantined { aside, why, saved } = &opened {
             let (file, aside) = (path.display(), aside.display());
-            tracing::error!(%file, %aside, why, "The store was damaged and put aside; a new one begins.");
+            let text =
+                "The store was damaged and put aside; a new one begins with what is sound in it.";
+            tracing::error!(%file, %aside, why, saved, "{text}");
         }
         let mut kept = Kept::new();
-        for (key, row) in store.rows(&LEVELS)? {
+        let (rows, bad) = store.sound_rows(&LEVELS)?;
+        for error in bad {
+            tracing::error!(%error, "A level that was kept cannot be read.");
+        }
+        for (key, row) in rows {
             let named = key.rsplit_once('/').and_then(|(id, level)| {
                 Some((id.parse::<Id>().ok()?, Level::new(level.parse::<i64>().ok()?).ok()?))
             });

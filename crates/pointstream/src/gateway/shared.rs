@@ -42,6 +42,9 @@ pub(crate) struct State {
     notices: Notices,
     #[cfg(feature = "store")]
     pub(crate) his: super::history::Histories,
+    /// What IOTMP devices keep.
+    #[cfg(all(feature = "iotmp", feature = "store"))]
+    pub(super) properties: Option<crate::StoredProperties>,
     #[cfg(all(feature = "http", feature = "mqtt"))]
     pub(crate) observing: Option<super::Observing>,
     #[cfg(feature = "mqtt")]
@@ -82,7 +85,7 @@ impl Conn {
     }
 
     /// The ids of its points.
-    #[cfg(feature = "http")]
+    #[cfg(any(feature = "http", all(feature = "iotmp", feature = "store")))]
     pub(crate) fn point_ids(&self) -> impl Iterator<Item = &Id> {
         self.keys.keys()
     }
@@ -160,7 +163,7 @@ impl Shared {
             let mut state = self.lock();
             let Some(conn) = state.conns.get(&config.id) else { return false };
             let next: BTreeMap<&Id, &PointSpec> =
-                config.points.iter().map(|point| (&point.id, point)).collect();
+                config.points.iter().map(|point| (&point.id, &**point)).collect();
             let stays = |old: &PointSpec| {
                 // A change of the tuning alone does not make a point another one.
                 let mut old = old.clone();
@@ -209,7 +212,7 @@ impl Shared {
             for point in &config.points {
                 let name = point.more.tuning.as_ref().or(config.tuning.as_ref());
                 let tuning = resolve(&state.tunings, name);
-                let spec = Arc::new(point.clone());
+                let spec = Arc::clone(point);
                 let Some(&key) = conn.keys.get(&point.id) else {
                     let (points, shard) = (&mut state.points, conn.shard);
                     let key = points.insert(shard, Some(&config.id), Arc::clone(&spec), wall);
@@ -281,10 +284,11 @@ impl Shared {
     }
 
     /// Adds, changes and removes the points that belong to no connector. Gives whether any did.
-    pub(super) fn set_own_points(&self, specs: &[PointSpec]) -> Result<bool, ApplyError> {
+    pub(super) fn set_own_points(&self, specs: &[Arc<PointSpec>]) -> Result<bool, ApplyError> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let next: BTreeMap<&Id, &PointSpec> = specs.iter().map(|spec| (&spec.id, spec)).collect();
+        let next: BTreeMap<&Id, &PointSpec> =
+            specs.iter().map(|spec| (&spec.id, &**spec)).collect();
         let stays = |key: &PointKey| {
             let entry = state.points.get(*key);
             entry.is_some_and(|entry| {
@@ -303,7 +307,7 @@ impl Shared {
         for spec in
             specs.iter().filter(|spec| !state.own.contains_key(&spec.id)).collect::<Vec<_>>()
         {
-            let key = state.points.insert(OWN_SHARD, None, Arc::new(spec.clone()), wall);
+            let key = state.points.insert(OWN_SHARD, None, Arc::clone(spec), wall);
             let key = key.map_err(|error| ApplyError::Limit(error.to_string()))?;
             state.own.insert(spec.id.clone(), key);
             self.adopt(state, key);
@@ -409,6 +413,8 @@ impl Shared {
         for (key, his) in &changes.his {
             state.points.apply_his(*key, his.clone());
         }
+        #[cfg(feature = "store")]
+        state.his.on_past(&mut state.points, &changes.past, changes.wall);
         self.show(state, changes.points.iter().map(|(key, cur)| (*key, cur)));
     }
 
@@ -478,6 +484,11 @@ impl Follower for Follow {
         if let Some(shared) = self.shared.upgrade() {
             shared.on_changes(changes);
         }
+    }
+
+    #[cfg(feature = "store")]
+    fn has_room(&self) -> bool {
+        self.shared.upgrade().is_none_or(|shared| shared.lock().his.has_room())
     }
 
     fn on_conn(&self, view: &ConnView) {

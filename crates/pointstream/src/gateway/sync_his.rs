@@ -1,17 +1,19 @@
 //! Fetching the histories that devices keep: Haxall's `connSyncHis`.
 
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
-use std::collections::{BTreeMap, VecDeque};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use pointstream_conn::Handle;
-use pointstream_point::{Fault, HisRules, Id, PointKey, Span};
+use pointstream_point::{Fault, HisRules, Id, PointKey, Span, Value};
 use pointstream_store::{History, SeriesWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 
+use super::his_options::WriteOptions;
+use super::past::AHEAD;
 use super::{Gateway, Shared};
 
 /// How many connectors are asked at a time, by all synchronisations together.
@@ -23,13 +25,10 @@ const READINGS_MAX: usize = 64;
 /// How far back a history is fetched of which nothing is there yet.
 const FIRST: SignedDuration = SignedDuration::from_hours(5 * 24);
 
-/// How far ahead, for devices whose clocks are.
-const AHEAD: SignedDuration = SignedDuration::from_hours(1);
-
 /// What the synchronisation of one point came to: how many items the device gave.
 pub type HisSynced = (Id, Result<usize, Fault>);
 
-/// How far a synchronisation has come; clones look at the same one.
+/// How far a synchronisation has come, and the way to end it early; clones look at the same one.
 #[derive(Clone, Debug, Default)]
 pub struct HisProgress(Arc<Progress>);
 
@@ -37,6 +36,9 @@ pub struct HisProgress(Arc<Progress>);
 struct Progress {
     total: AtomicUsize,
     done: AtomicUsize,
+    items: AtomicU64,
+    cancelled: AtomicBool,
+    cancel: Notify,
     tell: Option<Tell>,
 }
 
@@ -65,6 +67,36 @@ impl HisProgress {
         (self.0.done.load(Ordering::Relaxed), self.0.total.load(Ordering::Relaxed))
     }
 
+    /// How many items devices have given.
+    pub fn items(&self) -> u64 {
+        self.0.items.load(Ordering::Relaxed)
+    }
+
+    /// Ends the synchronisation: points that are not done are not fetched, what has been fetched stays.
+    pub fn cancel(&self) {
+        self.0.cancelled.store(true, Ordering::SeqCst);
+        self.0.cancel.notify_waiters();
+    }
+
+    /// Whether it was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is cancelled.
+    async fn cancelled(&self) {
+        loop {
+            let cancel = self.0.cancel.notified();
+            let mut cancel = core::pin::pin!(cancel);
+            // Registered before it is looked at, so that no call falls between.
+            cancel.as_mut().enable();
+            if self.is_cancelled() {
+                return;
+            }
+            cancel.await;
+        }
+    }
+
     fn on_done(&self, id: &Id, result: &Result<usize, Fault>) {
         self.0.done.fetch_add(1, Ordering::Relaxed);
         if let Some(tell) = &self.0.tell {
@@ -88,6 +120,7 @@ struct Wanted {
     id: Id,
     key: PointKey,
     rules: HisRules,
+    options: Result<WriteOptions, Fault>,
 }
 
 impl Gateway {
@@ -97,7 +130,11 @@ impl Gateway {
     ///
     /// Connectors are asked side by side, sixteen at a time by all that synchronise; the points of one
     /// after the other. Each point's items are merged: what is there already at the same times is
-    /// replaced. One bad item refuses all of its reading, and no error keeps other points from theirs.
+    /// replaced. One bad item refuses all of its reading, and no error keeps other points from theirs. A
+    /// point that is named twice is fetched once.
+    ///
+    /// After [`HisProgress::cancel`] this ends at once, with that as the fault of each point that is
+    /// not done.
     ///
     /// # Cancel safety
     ///
@@ -134,14 +171,24 @@ impl Shared {
             }
             let (slots, progress) = (Arc::clone(&slots), progress.clone());
             tasks.spawn(async move {
-                let _slot = slots.acquire_owned().await;
+                let slot = unless_cancelled(&progress, slots.acquire_owned()).await;
                 let now = pending.shared.clock.now().wall;
                 let mut synced = Vec::new();
                 for point in points {
-                    let result = pending.sync_one(&point, span, now).await;
-                    pending.on_done(&result).await;
-                    progress.on_done(&point.id, &result);
-                    synced.push((point.id, result));
+                    let result = match &slot {
+                        Some(_) => {
+                            let sync = pending.sync_one(&point, span, now, &progress);
+                            unless_cancelled(&progress, sync).await
+                        }
+                        None => None,
+                    };
+                    if let Some(result) = &result {
+                        pending.on_done(result).await;
+                        progress.on_done(&point.id, result);
+                    }
+                    // Those that are not done wait no more when the list of them is dropped.
+                    let cancelled = || Err(Fault::permanent("the synchronisation was cancelled"));
+                    synced.push((point.id, result.unwrap_or_else(cancelled)));
                 }
                 synced
             });
@@ -156,14 +203,16 @@ impl Shared {
     fn sort_his(&self, points: &[Id]) -> (BTreeMap<Id, Vec<Wanted>>, Vec<HisSynced>) {
         let (mut by_conn, mut synced) = (BTreeMap::<Id, Vec<Wanted>>::new(), Vec::new());
         let state = self.lock();
-        for id in points {
+        for id in points.iter().collect::<BTreeSet<_>>() {
             let Some((key, entry)) = state.points.find(id.as_str()) else { continue };
             let refused = match entry.conn.as_deref().filter(|conn| state.conns.contains_key(*conn))
             {
                 None => "the point has no connector",
                 Some(_) if state.his.store.is_none() => "the gateway has no store",
                 Some(conn) => {
-                    let wanted = Wanted { id: id.clone(), key, rules: HisRules::of(&entry.spec) };
+                    let (rules, options) =
+                        (HisRules::of(&entry.spec), WriteOptions::of(&entry.spec));
+                    let wanted = Wanted { id: id.clone(), key, rules, options };
                     by_conn.entry(conn.clone()).or_default().push(wanted);
                     continue;
                 }
@@ -206,7 +255,9 @@ impl Pending {
         point: &Wanted,
         span: Option<Span>,
         now: Timestamp,
+        progress: &HisProgress,
     ) -> Result<usize, Fault> {
+        let options = point.options.clone()?;
         let none = || Fault::permanent("the gateway has no store");
         let store = self.shared.lock().his.store.clone().ok_or_else(none)?;
         let mut span = match span {
@@ -220,15 +271,20 @@ impl Pending {
             let reading = handle.history(point.key, span);
             drop(handle);
             let samples = reading.await?;
-            let (more, items) = (samples.is_cut(), samples.into_items());
+            let (more, mut items) = (samples.is_cut(), samples.into_items());
             count += items.len();
+            progress.0.items.fetch_add(items.len() as u64, Ordering::Relaxed);
             let last = items.iter().map(|item| item.ts).max();
+            options.prepare(&mut items);
             let items = items.into_iter().map(|item| (item.ts, Some(item.val)));
             let accepted = point.rules.accept(items, Some(span)).map_err(Fault::permanent)?;
-            write(&store, point, accepted).await?;
-            match last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok()) {
-                Some(next) if more && next > span.start && next < span.end => span.start = next,
-                _ => break,
+            let next = last.and_then(|last| last.checked_add(SignedDuration::from_millis(1)).ok());
+            let next = next.filter(|next| more && *next > span.start && *next < span.end);
+            let read = Span::new(span.start, next.unwrap_or(span.end));
+            write(&store, point, accepted, options.clear.then_some(read)).await?;
+            match next {
+                Some(next) => span.start = next,
+                None => break,
             }
         }
         Ok(count)
@@ -253,32 +309,68 @@ impl Drop for Pending {
     }
 }
 
-/// The span from the last item that there is.
+/// Does something unless the synchronisation is cancelled before it is done.
+async fn unless_cancelled<T>(progress: &HisProgress, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        () = progress.cancelled() => None,
+        result = work => Some(result),
+    }
+}
+
+/// The span from the last item that there is. One that lies ahead, of a clock that was wrong, does
+/// not count, or nothing would be fetched until its time has come.
 async fn span_since(
     store: &Arc<dyn History>,
     point: &Wanted,
     now: Timestamp,
 ) -> Result<Span, Fault> {
+    let end = now.checked_add(AHEAD).map_err(Fault::permanent)?;
     let (store, id) = (Arc::clone(store), point.id.clone());
-    let last = blocking(move || store.last(id.as_str())).await?;
-    let start = match last {
-        Some(item) => item.ts.checked_add(SignedDuration::from_millis(1)),
-        None => now.checked_sub(FIRST),
+    let last = blocking(move || {
+        let mut last = store.last(id.as_str())?.map(|item| item.ts);
+        if last.is_some_and(|last| last >= end) {
+            last = None;
+            store.read(id.as_str(), Span::new(end, end), &mut |item| {
+                last = Some(item.ts).filter(|ts| *ts < end);
+                false
+            })?;
+        }
+        Ok(last)
+    });
+    let last = match last.await? {
+        Some(last) => last,
+        None => now.checked_sub(FIRST).map_err(Fault::permanent)?,
     };
-    let start = start.map_err(Fault::permanent)?;
-    Ok(Span::new(start, now.checked_add(AHEAD).map_err(Fault::permanent)?))
+    let start = last.checked_add(SignedDuration::from_millis(1)).map_err(Fault::permanent)?;
+    Ok(Span::new(start, end))
 }
 
+/// Merges items; where a span is to be cleared, what is in it and not among them goes.
 async fn write(
     store: &Arc<dyn History>,
     point: &Wanted,
-    items: Vec<(Timestamp, Option<pointstream_point::Value>)>,
+    mut items: Vec<(Timestamp, Option<Value>)>,
+    clear: Option<Span>,
 ) -> Result<(), Fault> {
-    if items.is_empty() {
+    if items.is_empty() && clear.is_none() {
         return Ok(());
     }
-    let (store, point) = (Arc::clone(store), point.id.as_str().into());
-    blocking(move || store.write(&[SeriesWrite { point, items }])).await
+    let (store, point): (_, Arc<str>) = (Arc::clone(store), point.id.as_str().into());
+    blocking(move || {
+        if let Some(span) = clear {
+            let mut merged: BTreeMap<_, _> = items.into_iter().collect();
+            store.read(&point, span, &mut |item| {
+                if span.contains(item.ts) {
+                    merged.entry(item.ts).or_insert(None);
+                }
+                true
+            })?;
+            items = merged.into_iter().collect();
+        }
+        store.write(&[SeriesWrite { point, items }])
+    })
+    .await
 }
 
 /// Does what blocks on a thread for that. A store that fails is a fault of the point's history.

@@ -262,15 +262,16 @@ fn sample(page: &str) -> String {
     after.split("```").next().unwrap().to_owned()
 }
 
-#[cfg(all(feature = "modbus", feature = "http"))]
+#[cfg(all(feature = "modbus", feature = "http", feature = "iotmp"))]
 #[tokio::test]
 async fn every_sample_in_the_documents_is_a_good_configuration() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let mut registry = pointstream::conn::Registry::new();
     pointstream::modbus::register(&mut registry);
+    pointstream::iotmp::register(&mut registry);
     let gateway = pointstream::Gateway::new(registry);
-    for path in ["docs/drivers/modbus.md", "examples/gateway.toml"] {
+    for path in ["docs/drivers/iotmp.md", "docs/drivers/modbus.md", "examples/gateway.toml"] {
         let text = if path.ends_with(".md") { sample(&read(path)) } else { read(path) };
         // A page shows connectors; the tunings that they name are the reader's own.
         let tunings = if path.ends_with(".md") { "[tuning.fast]\n[tuning.slow]\n" } else { "" };

@@ -92,11 +92,11 @@ async fn learned_points_are_added_to_the_file_and_taken_back() {
         write: None,
         his: None,
     };
-    admin.add_points("a", vec![point.clone()]).await.unwrap();
+    admin.add_points("a", vec![point.clone()], None).await.unwrap();
     bench.gateway.apply(Config::read(&path).unwrap()).await.unwrap();
     let mut reader = bench.reader("plant");
     reader.until("a.temp", "val", 20.5).await;
-    let twice = admin.add_points("a", vec![point.clone()]).await.unwrap_err();
+    let twice = admin.add_points("a", vec![point.clone()], None).await.unwrap_err();
     assert!(matches!(twice, ChangeError::Refused(_)), "{twice}");
     admin.restore_config().await.unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
@@ -104,7 +104,7 @@ async fn learned_points_are_added_to_the_file_and_taken_back() {
     // A configuration made in code has no file.
     bench.gateway.apply(config([connector("a", &[])])).await.unwrap();
     point.id = id("a.other");
-    assert_eq!(admin.add_points("a", vec![point]).await, Err(ChangeError::NoFile));
+    assert_eq!(admin.add_points("a", vec![point], None).await, Err(ChangeError::NoFile));
 }
 
 #[tokio::test(start_paused = true)]

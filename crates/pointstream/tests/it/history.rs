@@ -28,7 +28,7 @@ impl Drop for Folder {
     }
 }
 
-fn collecting(name: &str, folder: &Folder, tags: &[(&str, Tag)]) -> pointstream::Config {
+pub(crate) fn collecting(name: &str, folder: &Folder, tags: &[(&str, Tag)]) -> pointstream::Config {
     let mut spec = point(name);
     for (name, tag) in tags {
         spec.more.tags.set(name, tag.clone());
@@ -39,7 +39,7 @@ fn collecting(name: &str, folder: &Folder, tags: &[(&str, Tag)]) -> pointstream:
     config
 }
 
-fn text(text: &str) -> Tag {
+pub(crate) fn text(text: &str) -> Tag {
     Tag::Value(Value::str(text))
 }
 
@@ -47,14 +47,18 @@ fn query(interval: Option<pointstream::point::Interval>) -> HisQuery {
     HisQuery::new(Span::ALL, interval, TimeZone::UTC, 1_000)
 }
 
-async fn items(bench: &Bench, name: &str) -> Vec<HisItem> {
+pub(crate) async fn items(bench: &Bench, name: &str) -> Vec<HisItem> {
     match bench.gateway.admin().his_read(name, query(None)).await.unwrap().rows {
         HisRows::Items(items) => items,
         HisRows::Buckets(_) => panic!("buckets were not asked for"),
     }
 }
 
-async fn until(bench: &Bench, name: &str, holds: impl Fn(&[HisItem]) -> bool) -> Vec<HisItem> {
+pub(crate) async fn until(
+    bench: &Bench,
+    name: &str,
+    holds: impl Fn(&[HisItem]) -> bool,
+) -> Vec<HisItem> {
     for _ in 0..200 {
         let items = items(bench, name).await;
         if holds(&items) {

@@ -23,6 +23,8 @@ mod mqtt_broker;
 mod observe;
 #[cfg(all(feature = "http", feature = "store"))]
 mod operator;
+#[cfg(all(feature = "http", feature = "store"))]
+mod past;
 #[cfg(feature = "mqtt")]
 mod publish;
 #[cfg(feature = "poll")]

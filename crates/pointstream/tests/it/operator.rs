@@ -319,3 +319,76 @@ async fn points_via_a_connector_are_found_by_a_filter() {
     web.stop().await;
     bench.gateway.shutdown().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_comes_again_and_again_is_told_seldom_and_counted() {
+    let mut bench = Bench::new();
+    let mut quick = connector("a", &["a.temp"]);
+    quick.open_retry = Duration::from_secs(1);
+    bench.a.set_mood(Mood::Gone);
+    bench.gateway.apply(config([quick])).await.unwrap();
+    let mut reader = bench.reader("pointstream:connectors");
+    let (mut events, mut most) = (0, 0);
+    // For ten minutes it is tried again each second or so.
+    let followed = tokio::time::timeout(Duration::from_secs(600), async {
+        let watched = bench.gateway.watch(&["a.temp".parse().unwrap()], None).await;
+        assert!(watched.is_ok());
+        while reader.next().await {
+            events += 1;
+            most = most.max(reader.document["a"]["errors"].as_u64().unwrap_or(0));
+        }
+    });
+    assert!(followed.await.is_err(), "the topic goes on");
+    assert!(bench.a.calls("open") > 100, "{} tries", bench.a.calls("open"));
+    // All but those of the last ten seconds, in which it is tried at most each half second.
+    assert!(most + 25 > bench.a.calls("open"), "{most} of {} are counted", bench.a.calls("open"));
+    assert!((20..80).contains(&events), "{events} events");
+    assert_eq!(reader.document["a"]["connErr"], "the fake device is gone");
+    // Another cause, or none any more, is told at once.
+    bench.a.set_mood(Mood::Well);
+    reader.until("a", "connStatus", "ok").await;
+    bench.gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn learned_points_go_to_the_point_file_or_to_the_configuration_and_back() {
+    let folder = Folder::new("add");
+    let (toml, csv) = (folder.0.join("gateway.toml"), folder.0.join("a.csv"));
+    let text = "listen = \"127.0.0.1:0\"\n\n# What is in the hall.\n[[connector]]\nid = \"a\"\n\
+        kind = \"fake\"\ndevice = \"a\"\npoints = \"a.csv\"\n\n[[connector]]\nid = \"b\"\n\
+        kind = \"fake\"\ndevice = \"b\"\n";
+    let points = "id,kind,cur\n# The first one.\na.p,Number,a.p\n";
+    std::fs::write(&toml, text).unwrap();
+    std::fs::write(&csv, points).unwrap();
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+    let mut bench = Bench::new();
+    let mut file = pointstream::ConfigFile::new(&toml);
+    bench.gateway.apply(file.read().unwrap()).await.unwrap();
+    let web = Web::of(&bench.gateway).await;
+    let add = async |connector: &str, id: &str, rest: &str| {
+        let body = format!(r#"{{"points":[{{"id":"{id}","kind":"Number","cur":"{id}"}}]{rest}}}"#);
+        web.post(&format!("/v1/connectors/{connector}/points"), &body).await
+    };
+    // Into the file of the connector that has one, into the configuration of one that has none.
+    assert_eq!(add("a", "a.q", "").await.json()["to"], "pointFile");
+    assert_eq!(add("b", "b.p", "").await.json()["to"], "config");
+    assert!(read(&csv).starts_with(points) && read(&csv).contains("a.q"), "{}", read(&csv));
+    assert!(read(&toml).contains("# What is in the hall.") && read(&toml).contains("b.p"));
+    bench.gateway.apply(file.read().unwrap()).await.unwrap();
+    assert_eq!(web.get("/v1/connectors/a/points").await.json(), serde_json::json!(["a.p", "a.q"]));
+    assert_eq!(web.get("/v1/connectors/b/points").await.json(), serde_json::json!(["b.p"]));
+    // Into the one that is named, if it is there.
+    assert_eq!(add("a", "a.r", r#","to":"config""#).await.json()["to"], "config");
+    assert!(read(&toml).contains("a.r"));
+    assert!(add("b", "b.q", r#","to":"pointFile""#).await.error(400).contains("no file of points"));
+    assert!(add("a", "a.p", "").await.error(400).contains("a.p"), "it is there already");
+    // What was added last goes again, in either.
+    let restored = web.post("/v1/connectors/a/points/restore", "").await;
+    assert_eq!((restored.status, read(&csv).as_str()), (200, points));
+    web.post("/v1/config/restore", "").await;
+    assert!(read(&toml).contains("b.p") && !read(&toml).contains("a.r"), "{}", read(&toml));
+    web.post("/v1/connectors/b/points/restore", "").await.error(400);
+    web.post("/v1/connectors/none/points/restore", "").await.error(400);
+    web.stop().await;
+    bench.gateway.shutdown().await;
+}

@@ -30,6 +30,11 @@ impl Web {
         Self { addr, stop, tasks }
     }
 
+    #[cfg(feature = "iotmp")]
+    pub(crate) const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
     pub(crate) async fn get(&self, target: &str) -> Answer {
         self.ask("GET", target, "").await
     }

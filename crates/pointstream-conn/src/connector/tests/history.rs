@@ -60,6 +60,50 @@ fn what_cannot_be_read_says_why_and_other_facets_go_on() {
 }
 
 #[test]
+fn a_synchronisation_that_will_not_happen_leaves_the_status_as_it_was() {
+    let mut sim = keeper(|_| ());
+    sim.input(Input::History(key(0), Span::ALL, 1));
+    sim.input(Input::HisDone(key(0), Ok(())));
+    sim.input(Input::HisPending(vec![key(0)]));
+    sim.input(Input::HisReleased(vec![key(0), key(9)]));
+    assert_eq!((sim.his[&0].status, sim.his[&0].pending), (Status::Ok, false));
+}
+
+#[test]
+fn what_comes_unasked_of_the_past_is_converted_as_current_values_are_and_is_none() {
+    let mut sim = Sim::new(Features::NONE.with_watch());
+    let of = |slot, convert: Option<&str>, disabled| {
+        let mut def = point(slot, &tuning("t", 10, 300));
+        let mut spec = (*def.spec).clone();
+        spec.more.cur_convert = convert.map(Into::into);
+        spec.more.cur_calibration = convert.map(|_| Value::number(0.5));
+        spec.disabled = disabled;
+        def.spec = Arc::new(spec);
+        def
+    };
+    sim.input(Input::Bind(vec![of(0, Some("* 10"), false), of(1, None, false), of(2, None, true)]));
+    let ts = jiff::Timestamp::from_second(1_000).unwrap();
+    let mut readings = Readings::new();
+    readings.past(key(0), ts, Value::number(2.0));
+    readings.past(key(0), ts, Value::Na);
+    readings.past(key(0), ts, Value::str("x"));
+    readings.past(key(1), ts, Value::number(2.0));
+    readings.past_err(key(1), Fault::permanent("no time"));
+    readings.past(key(2), ts, Value::number(2.0));
+    readings.past(key(9), ts, Value::number(2.0));
+    sim.input(Input::Readings(&mut readings));
+    let told: Vec<_> = sim.past.iter().map(|(key, item)| (key.slot, item.clone())).collect();
+    let item = |val| Ok(HisItem::new(ts, val));
+    assert_eq!(told.len(), 5, "none of a point that is switched off or gone: {told:?}");
+    assert_eq!(told[0], (0, item(Value::number(20.5))));
+    assert_eq!(told[1], (0, item(Value::Na)));
+    assert_eq!(told[2].1.clone().unwrap_err().to_string(), "* 10.0 takes a Number, not a Str");
+    assert_eq!(told[3], (1, item(Value::number(2.0))));
+    assert_eq!(told[4].1.clone().unwrap_err().to_string(), "no time");
+    assert!(sim.shown.get(&0).is_none_or(|cur| cur.val == Value::Null));
+}
+
+#[test]
 fn readings_of_histories_are_bounded() {
     let mut sim = keeper(|_| ());
     for token in 0..1_030 {

@@ -16,6 +16,10 @@ pub(super) struct Buffer {
     /// By their sequence number, which is their order.
     values: BTreeMap<u64, (String, Stamped)>,
     of_resource: BTreeMap<String, VecDeque<u64>>,
+    /// What was sent and is not known to have come, in the order of sending; the first `fenced` of
+    /// them were sent before the probe that is under way.
+    unconfirmed: VecDeque<(String, Stamped)>,
+    fenced: usize,
     dropped: u64,
 }
 
@@ -47,6 +51,8 @@ impl Buffer {
             bytes: 0,
             values: BTreeMap::new(),
             of_resource: BTreeMap::new(),
+            unconfirmed: VecDeque::new(),
+            fenced: 0,
             dropped: 0,
         }
     }
@@ -56,7 +62,15 @@ impl Buffer {
         self.bytes += cost(resource, &stamped);
         self.of_resource.entry(resource.to_string()).or_default().push_back(seq);
         self.values.insert(seq, (resource.to_string(), stamped));
-        while self.values.len() > self.values_max || self.bytes > self.bytes_max {
+        self.bound();
+    }
+
+    /// Keeps to the limits: what was sent goes first, since it most likely came.
+    fn bound(&mut self) {
+        while self.len() > self.values_max || self.bytes > self.bytes_max {
+            if self.forget_sent() {
+                continue;
+            }
             let Some((seq, (resource, stamped))) = self.values.pop_first() else { break };
             self.bytes -= cost(&resource, &stamped);
             self.dropped += 1;
@@ -75,22 +89,77 @@ impl Buffer {
         self.values.get(seq).map(|(_, stamped)| stamped)
     }
 
+    /// Notes that the oldest value of a resource was sent. It is kept until it is known to have come.
     pub(super) fn remove_first(&mut self, resource: &str) {
-        let Some(order) = self.of_resource.get_mut(resource) else { return };
-        if let Some(seq) = order.pop_front()
-            && let Some((_, stamped)) = self.values.remove(&seq)
-        {
-            self.bytes -= cost(resource, &stamped);
+        if let Some(stamped) = self.take_first(resource) {
+            self.note_sent(resource, stamped);
         }
+    }
+
+    /// Keeps a value that was sent until it is known to have come.
+    pub(super) fn note_sent(&mut self, resource: &str, stamped: Stamped) {
+        self.bytes += cost(resource, &stamped);
+        self.unconfirmed.push_back((resource.to_string(), stamped));
+        self.bound();
+    }
+
+    /// Whether something was sent that no probe asks after.
+    pub(super) fn is_unconfirmed(&self) -> bool {
+        self.unconfirmed.len() > self.fenced
+    }
+
+    /// A probe was sent behind all that was sent so far.
+    pub(super) fn fence(&mut self) {
+        self.fenced = self.unconfirmed.len();
+    }
+
+    /// The probe came back, and so what was sent before it has come.
+    pub(super) fn confirm(&mut self) {
+        for _ in 0..core::mem::take(&mut self.fenced) {
+            self.forget_sent();
+        }
+    }
+
+    fn forget_sent(&mut self) -> bool {
+        let Some((resource, stamped)) = self.unconfirmed.pop_front() else { return false };
+        self.bytes -= cost(&resource, &stamped);
+        self.fenced = self.fenced.saturating_sub(1);
+        true
+    }
+
+    /// The connection is gone: what is not known to have come is to be sent again, before what is
+    /// newer.
+    pub(super) fn restore(&mut self) {
+        self.fenced = 0;
+        while let Some((resource, stamped)) = self.unconfirmed.pop_back() {
+            let seq = stamped.seq;
+            self.of_resource.entry(resource.clone()).or_default().push_front(seq);
+            self.values.insert(seq, (resource, stamped));
+        }
+    }
+
+    fn take_first(&mut self, resource: &str) -> Option<Stamped> {
+        let order = self.of_resource.get_mut(resource)?;
+        let seq = order.pop_front();
         if order.is_empty() {
             self.of_resource.remove(resource);
         }
+        let (_, stamped) = self.values.remove(&seq?)?;
+        self.bytes -= cost(resource, &stamped);
+        Some(stamped)
     }
 
     /// Forgets what nobody wants any more.
     pub(super) fn clear(&mut self, resource: &str) {
-        while self.first(resource).is_some() {
-            self.remove_first(resource);
+        while self.take_first(resource).is_some() {}
+        let kept = core::mem::take(&mut self.unconfirmed);
+        for (at, (name, stamped)) in kept.into_iter().enumerate() {
+            if name == resource {
+                self.bytes -= cost(&name, &stamped);
+                self.fenced -= usize::from(at < self.fenced);
+            } else {
+                self.unconfirmed.push_back((name, stamped));
+            }
         }
     }
 
@@ -98,8 +167,14 @@ impl Buffer {
         self.dropped
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many values wait to be sent.
+    pub(super) fn waiting(&self) -> usize {
         self.values.len()
+    }
+
+    /// How many values there are, those included that were sent and are not known to have come.
+    pub(super) fn len(&self) -> usize {
+        self.values.len() + self.unconfirmed.len()
     }
 }
 
@@ -137,6 +212,36 @@ mod tests {
         assert_eq!((buffer.len(), buffer.dropped(), buffer.first("a")), (2, 3, Some(&stamped(3))));
     }
 
+    #[test]
+    fn what_was_sent_is_kept_until_a_probe_behind_it_came_back() {
+        let mut buffer = Buffer::new(4, usize::MAX);
+        for seq in 0..3 {
+            buffer.push("a", stamped(seq));
+        }
+        buffer.remove_first("a");
+        buffer.fence();
+        buffer.remove_first("a");
+        buffer.note_sent("b", stamped(7));
+        assert!(buffer.is_unconfirmed());
+        buffer.confirm();
+        assert_eq!((buffer.len(), buffer.first("a")), (3, Some(&stamped(2))));
+        // The connection breaks: what no probe has confirmed is sent again, the oldest first.
+        buffer.restore();
+        assert_eq!((buffer.first("a"), buffer.first("b")), (Some(&stamped(1)), Some(&stamped(7))));
+        assert!(!buffer.is_unconfirmed());
+        // At the limit, what was sent gives way before what was not.
+        buffer.remove_first("a");
+        buffer.push("a", stamped(8));
+        buffer.push("a", stamped(9));
+        assert_eq!((buffer.len(), buffer.dropped(), buffer.first("a")), (4, 0, Some(&stamped(2))));
+        buffer.push("a", stamped(10));
+        assert_eq!((buffer.len(), buffer.dropped(), buffer.first("a")), (4, 1, Some(&stamped(8))));
+        // Nobody wants it any more.
+        buffer.remove_first("a");
+        buffer.clear("a");
+        assert_eq!((buffer.len(), buffer.first("a")), (1, None));
+    }
+
     proptest! {
         #[test]
         fn each_resource_gives_its_values_in_order(
@@ -153,6 +258,8 @@ mod tests {
                         let at = model.iter().position(|(of, _)| *of == name);
                         prop_assert_eq!(first.map(|it| it.seq), at.and_then(|at| model.remove(at)).map(|it| it.1));
                         buffer.remove_first(names[name]);
+                        buffer.fence();
+                        buffer.confirm();
                     }
                     1 if seq.is_multiple_of(7) => {
                         buffer.clear(names[name]);

@@ -1,4 +1,5 @@
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::time::Duration;
 use std::string::{String, ToString};
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub(super) enum Command {
         retained: bool,
     },
     Subscribe {
+        /// The path to be subscribed to, where it is not the server's own resource for that.
+        path: Option<String>,
         parameters: Tree,
         values: mpsc::Sender<Payload>,
     },
@@ -199,7 +202,7 @@ impl Handle {
             ("scope", Tree::from("subscribe")),
             ("topic", Tree::from(filter)),
         ];
-        self.listen(Tree::from(parameters)).await
+        self.listen(None, Tree::from(parameters)).await
     }
 
     /// The changes of a property of the device.
@@ -212,12 +215,46 @@ impl Handle {
             ("event", Tree::from("device_property_update")),
             ("filters", Tree::from([("property", Tree::from(name))])),
         ];
-        self.listen(Tree::from(parameters)).await
+        self.listen(None, Tree::from(parameters)).await
     }
 
-    async fn listen(&self, parameters: Tree) -> Result<Subscription, HandleError> {
+    /// What the server tells of an event of this name.
+    ///
+    /// # Errors
+    ///
+    /// The device has ended.
+    pub async fn watch_event(&self, name: &str) -> Result<Subscription, HandleError> {
+        self.listen(None, Tree::from([("event", Tree::from(name))])).await
+    }
+
+    /// The values of a resource of another device of the same user: every `interval`, which is in
+    /// whole seconds for some servers, or without one whenever that device has something to tell.
+    ///
+    /// # Errors
+    ///
+    /// The device has ended.
+    pub async fn watch_device(
+        &self,
+        device: &str,
+        resource: &str,
+        interval: Option<Duration>,
+    ) -> Result<Subscription, HandleError> {
+        let interval = interval.map_or(0.0, |interval| interval.as_secs_f64());
+        let parameters = [
+            ("id", Tree::from(device)),
+            ("interval", Tree::Float(interval)),
+            ("type", Tree::from("device")),
+        ];
+        self.listen(Some(resource.to_string()), Tree::from(parameters)).await
+    }
+
+    async fn listen(
+        &self,
+        path: Option<String>,
+        parameters: Tree,
+    ) -> Result<Subscription, HandleError> {
         let (values, receiver) = mpsc::channel(Subscription::QUEUE_MAX);
-        self.send(Command::Subscribe { parameters, values }).await?;
+        self.send(Command::Subscribe { path, parameters, values }).await?;
         Ok(Subscription(receiver))
     }
 

@@ -36,6 +36,7 @@ pub(super) struct Link {
 }
 
 struct Subscribed {
+    path: Option<String>,
     parameters: Tree,
     values: mpsc::Sender<Payload>,
 }
@@ -67,7 +68,7 @@ impl Link {
 
     /// Shows how much is kept.
     fn count(&self) {
-        let (kept, lost) = (self.buffer.len() as u64, self.buffer.dropped());
+        let (kept, lost) = (self.buffer.waiting() as u64, self.buffer.dropped());
         self.counters.kept.store(kept, Ordering::Relaxed);
         self.counters.lost.store(lost, Ordering::Relaxed);
     }
@@ -78,7 +79,9 @@ impl Link {
             Command::Raise { resource } => self.keep(&resource),
             Command::Call { answer, .. } => drop(answer.send(Err(HandleError::Offline))),
             Command::Publish { .. } => {}
-            Command::Subscribe { parameters, values } => self.subscribe(parameters, values),
+            Command::Subscribe { path, parameters, values } => {
+                self.subscribe(Subscribed { path, parameters, values });
+            }
         }
     }
 
@@ -97,10 +100,10 @@ impl Link {
         Stamped { value, time_ms: unix_ms(), seq: self.seq }
     }
 
-    fn subscribe(&mut self, parameters: Tree, values: mpsc::Sender<Payload>) {
+    fn subscribe(&mut self, subscribed: Subscribed) {
         self.subscriptions.retain(|subscribed| !subscribed.values.is_closed());
         if self.subscriptions.len() < SUBSCRIPTIONS_MAX {
-            self.subscriptions.push(Subscribed { parameters, values });
+            self.subscriptions.push(subscribed);
         }
     }
 
@@ -112,15 +115,22 @@ impl Link {
         mut shutdown: Pin<&mut impl Future<Output = ()>>,
         on_connected: impl FnOnce(),
     ) -> Ended {
+        // What went out on the connection before and may not have come goes again.
+        self.buffer.restore();
+        self.count();
         let mut online = Online::new(self);
         let mut on_connected = Some(on_connected);
         let (mut told, mut reason) = (false, String::from("the connection ended"));
         loop {
             online.send_due(&mut connection);
             let due = online.due.next().map(|due| due.since(connection.now()));
-            let behind = online.is_behind();
+            let (behind, probe) = (online.is_behind(), online.probe);
             let next = poll_fn(|cx| match connection.poll_event(cx) {
                 Poll::Ready(event) => Poll::Ready(Some(event)),
+                // What a probe asked after has come.
+                _ if probe.is_some_and(|it| connection.session().echoed() >= it) => {
+                    Poll::Ready(None)
+                }
                 Poll::Pending if behind && connection.has_room() => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
             });
@@ -131,7 +141,7 @@ impl Link {
                     connection.session().disconnect();
                 }
                 event = next => match event {
-                    // There is room for more of what was kept.
+                    // There is room for more of what was kept, or less is to be kept.
                     None => {}
                     Some(Ok(Some(Event::Connected))) => {
                         if let Some(on_connected) = on_connected.take() {
@@ -165,6 +175,8 @@ struct Online<'l> {
     /// The streams on which it publishes, and what waits for them to be open.
     topics: BTreeMap<(String, bool), Topic>,
     opening: BTreeMap<Ticket, (String, bool)>,
+    /// The keep-alive behind which all is known to have come when it comes back.
+    probe: Option<u64>,
 }
 
 struct Opened {
@@ -192,6 +204,7 @@ impl<'l> Online<'l> {
             listening: BTreeMap::new(),
             topics: BTreeMap::new(),
             opening: BTreeMap::new(),
+            probe: None,
         }
     }
 
@@ -211,7 +224,8 @@ impl<'l> Online<'l> {
         let now = connection.now();
         let with = Feed::With(&subscribed.parameters);
         // A server that takes no more streams is asked again with the next connection.
-        if let Ok((stream, _)) = connection.session().start(now, SUBSCRIBE, with) {
+        let resource = subscribed.path.as_deref().map_or(SUBSCRIBE, Resource::Path);
+        if let Ok((stream, _)) = connection.session().start(now, resource, with) {
             self.listening.insert(stream, subscribed.values.clone());
         }
     }
@@ -267,7 +281,7 @@ impl<'l> Online<'l> {
         }
         // Whoever follows a resource is told that it was written.
         if let Some(path) = changed {
-            self.tell(connection, &path);
+            let _ = self.tell(connection, &path);
         }
     }
 
@@ -307,18 +321,18 @@ impl<'l> Online<'l> {
         self.streams.insert(stream, Opened { resource, interval });
     }
 
-    /// Sends the present state of a resource on all its streams.
-    fn tell(&mut self, connection: &mut Connection, resource: &str) {
+    /// Sends the present state of a resource on all its streams. Gives what was sent.
+    fn tell(&mut self, connection: &mut Connection, resource: &str) -> Option<Payload> {
         let streams = self.streams.iter().filter(|(_, opened)| opened.resource == resource);
         let streams: Vec<_> = streams.map(|(stream, _)| *stream).collect();
         if streams.is_empty() {
-            return;
+            return None;
         }
-        if let Ok(value) = self.link.resources.state(resource) {
-            for stream in streams {
-                let _ = connection.session().send(stream, &value);
-            }
+        let value = self.link.resources.state(resource).ok()?;
+        for stream in streams {
+            let _ = connection.session().send(stream, &value);
         }
+        Some(value)
     }
 
     fn on_written(&mut self, connection: &mut Connection, stream: Stream, value: &Payload) {
@@ -327,7 +341,7 @@ impl<'l> Online<'l> {
         if self.link.resources.takes(&resource)
             && self.link.resources.run(&resource, Some(value)).is_ok()
         {
-            self.tell(connection, &resource);
+            let _ = self.tell(connection, &resource);
         }
     }
 
@@ -391,9 +405,9 @@ impl<'l> Online<'l> {
             Command::Publish { topic, value, retained } => {
                 self.publish(connection, topic, value, retained);
             }
-            Command::Subscribe { parameters, values } => {
+            Command::Subscribe { path, parameters, values } => {
                 let before = self.link.subscriptions.len();
-                self.link.subscribe(parameters, values);
+                self.link.subscribe(Subscribed { path, parameters, values });
                 if self.link.subscriptions.len() > before
                     && let Some(subscribed) = self.link.subscriptions.pop()
                 {
@@ -408,7 +422,10 @@ impl<'l> Online<'l> {
         let open = self.streams.values().any(|opened| opened.resource == resource);
         let behind = self.link.buffer.first(resource).is_some();
         if open && !behind {
-            self.tell(connection, resource);
+            if let Some(value) = self.tell(connection, resource) {
+                let stamped = self.link.stamp(value);
+                self.link.buffer.note_sent(resource, stamped);
+            }
         } else if open || self.link.wanted.as_ref().is_none_or(|it| it.contains(resource)) {
             // The server has not asked for it again yet, or gets older values first.
             self.link.keep(resource);
@@ -464,6 +481,21 @@ impl<'l> Online<'l> {
             self.due.set(stream, now + *interval);
         }
         self.replay(connection);
+        self.confirm(connection);
+    }
+
+    /// Forgets what has come, and asks after what may not have.
+    fn confirm(&mut self, connection: &mut Connection) {
+        let session = connection.session();
+        if self.probe.is_some_and(|probe| session.echoed() >= probe) {
+            self.probe = None;
+            self.link.buffer.confirm();
+            self.link.count();
+        }
+        if self.probe.is_none() && self.link.buffer.is_unconfirmed() {
+            self.probe = session.probe();
+            self.link.buffer.fence();
+        }
     }
 
     /// Whether there is something to be sent of what was kept.
@@ -472,18 +504,26 @@ impl<'l> Online<'l> {
         self.streams.values().any(behind)
     }
 
+    /// Sends what was kept, and behind the last of it what is at present.
     fn replay(&mut self, connection: &mut Connection) {
-        for (stream, opened) in &self.streams {
+        let mut caught_up = Vec::new();
+        'streams: for (stream, opened) in &self.streams {
             while connection.has_room()
                 && let Some(stamped) = self.link.buffer.first(&opened.resource)
             {
                 let sent = connection.session().send_with(*stream, &stamped.value, stamped);
                 // What waits for a connection that is over waits for the next one.
                 if matches!(sent, Err(RequestError::NotOpen | RequestError::Backlog)) {
-                    return;
+                    break 'streams;
                 }
                 self.link.buffer.remove_first(&opened.resource);
+                if self.link.buffer.first(&opened.resource).is_none() {
+                    caught_up.push(opened.resource.clone());
+                }
             }
+        }
+        for resource in caught_up {
+            self.tell(connection, &resource);
         }
         self.link.count();
     }
@@ -500,3 +540,6 @@ fn unix_ms() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,6 @@ use core::task::Poll;
 use core::time::Duration;
 use std::string::{String, ToString};
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use pointstream_net::Stream;
 use pointstream_net::ws::{Event, Kind, Message, Side, WebSocket};
 use serde::Deserialize;
@@ -45,10 +43,8 @@ enum Happened {
 }
 
 /// Serves a WebSocket until either side ends it.
-pub(super) async fn run(upgraded: OnUpgrade, mut followed: Followed) {
-    let Ok(upgraded) = upgraded.await else { return };
-    let stream = Stream::other(TokioIo::new(upgraded));
-    let mut socket = WebSocket::new(stream, Side::Server, MESSAGE_LEN_MAX, &[]);
+pub(super) async fn run(stream: Stream, read: &[u8], mut followed: Followed) {
+    let mut socket = WebSocket::new(stream, Side::Server, MESSAGE_LEN_MAX, read);
     let mut heard = Instant::now();
     let mut asked = false;
     loop {

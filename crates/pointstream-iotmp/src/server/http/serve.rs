@@ -9,6 +9,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pointstream_net::Listener;
 use tokio::task::JoinSet;
@@ -63,12 +64,14 @@ impl Face {
     }
 
     async fn converse(self, stream: pointstream_net::Stream) {
-        let after: Arc<Mutex<Option<Then>>> = Arc::default();
-        let service = service_fn(|request: Request<Incoming>| {
+        let after: Arc<Mutex<Option<(OnUpgrade, Then)>>> = Arc::default();
+        let service = service_fn(|mut request: Request<Incoming>| {
             let (face, after) = (self.clone(), Arc::clone(&after));
             async move {
+                let upgrade = hyper::upgrade::on(&mut request);
                 let answer = face.handle(request).await;
                 if let Some(then) = answer.then {
+                    let then = (upgrade, then);
                     *after.lock().unwrap_or_else(PoisonError::into_inner) = Some(then);
                 }
                 Ok::<_, Infallible>(answer.response)
@@ -83,8 +86,11 @@ impl Face {
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let served = connection.with_upgrades().await;
         let then = after.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Ok(()), Some(then)) = (served, then) {
-            then.await;
+        if let (Ok(()), Some((upgrade, then))) = (served, then)
+            && let Ok(upgraded) = upgrade.await
+        {
+            let stream = pointstream_net::Stream::other(TokioIo::new(upgraded));
+            then.run(stream, &[]).await;
         }
     }
 }

@@ -192,9 +192,12 @@ impl Points {
                 }
             }
         }
-        for reading in readings.iter().filter(|reading| !reading.is_historical) {
+        for reading in &readings {
             for key in metrics.get(&reading.name).into_iter().flatten() {
-                keep(&mut self.by_key, *key, |kind| outcome(reading, kind), into);
+                match reading.is_historical {
+                    false => keep(&mut self.by_key, *key, |kind| outcome(reading, kind), into),
+                    true => give_past(&self.by_key, *key, reading, into),
+                }
             }
         }
     }
@@ -226,6 +229,27 @@ fn give(key: PointKey, outcome: Outcome, into: &mut Readings) {
         Ok((value, times)) if times.is_empty() => into.ok(key, value),
         Ok((value, times)) => into.sample(key, value, times),
         Err(fault) => into.err(key, fault),
+    }
+}
+
+/// What a node kept while it could not send it is of the past only. A null and a value that is not
+/// good say that nothing is known of that time.
+fn give_past(
+    points: &BTreeMap<PointKey, Point>,
+    key: PointKey,
+    reading: &Reading,
+    into: &mut Readings,
+) {
+    let Some(point) = points.get(&key) else { return };
+    let Some(ts) = reading.timestamp.and_then(timestamp) else {
+        let none = "a historical value came without a time";
+        return into.past_err(key, Fault::permanent(none));
+    };
+    match outcome(reading, point.kind) {
+        _ if reading.quality != Quality::Good => into.past(key, ts, Value::Na),
+        Ok((Value::Null, _)) => into.past(key, ts, Value::Na),
+        Ok((value, _)) => into.past(key, ts, value),
+        Err(fault) => into.past_err(key, fault),
     }
 }
 
@@ -331,3 +355,67 @@ pub fn metric_of_point(value: &Value, data_type: DataType) -> Result<Metric, Fau
 /// 2 to the power of 63 and of 64: the ends of integers of 64 bits.
 const INT_END: f64 = 9_223_372_036_854_775_808.0;
 const UINT_END: f64 = 18_446_744_073_709_551_616.0;
+
+#[cfg(test)]
+mod tests {
+    use pointstream_conn::Reading as Told;
+
+    use super::*;
+
+    fn key(slot: u32) -> PointKey {
+        PointKey { shard: 1, slot, generation: 1 }
+    }
+
+    fn reading(millis: Option<u64>, number: Option<f64>, is_historical: bool) -> Reading {
+        Reading {
+            name: "temp".into(),
+            data_type: DataType::Double,
+            value: Ok(number.map(Metric::Float)),
+            timestamp: millis,
+            quality: Quality::Good,
+            is_historical,
+            properties: None,
+        }
+    }
+
+    #[test]
+    fn what_a_node_kept_goes_to_the_past_and_never_to_the_current_value() {
+        let mut points = Points::default();
+        let mut into = Readings::new();
+        let mut binding = Binding::new(key(0), Kind::Number);
+        binding.cur = Some("g/n?temp".into());
+        points.bind(&[binding], &mut into);
+        let source = NodeId::new("g", "n").unwrap().source();
+        let mut bad = reading(Some(4_000), Some(4.0), true);
+        bad.quality = Quality::Bad;
+        let readings = vec![
+            reading(Some(9_000), Some(9.0), false),
+            // Later than the present one by the node's clock, and of the past all the same.
+            reading(Some(10_000), Some(1.0), true),
+            reading(Some(2_000), Some(2.0), true),
+            reading(Some(3_000), None, true),
+            bad,
+            reading(None, Some(5.0), true),
+            reading(Some(u64::MAX), Some(6.0), true),
+        ];
+        points.take(Event::Data(source, readings), &mut into);
+        let told: Vec<_> = into.drain().collect();
+        let Told::Sample(_, now, _) = &told[0] else { panic!("{told:?}") };
+        assert_eq!(*now, Value::number(9.0));
+        let past = |reading: &Told| match reading {
+            Told::Past(_, Ok(item)) => Some((item.ts.as_second(), item.val.clone())),
+            _ => None,
+        };
+        let items: Vec<_> = told.iter().filter_map(past).collect();
+        let number = Value::number;
+        let expected = [(10, number(1.0)), (2, number(2.0)), (3, Value::Na), (4, Value::Na)];
+        assert_eq!(items, expected);
+        let faults = told.iter().filter(|told| matches!(told, Told::Past(_, Err(_)))).count();
+        assert_eq!((told.len(), faults), (7, 2), "without a time that can be: {told:?}");
+        // What is shown to whoever comes later is the present.
+        points.show(&[key(0)], |_| true, &mut into);
+        let shown: Vec<_> = into.drain().collect();
+        let [Told::Sample(_, shown, _)] = &shown[..] else { panic!("{shown:?}") };
+        assert_eq!(*shown, number(9.0));
+    }
+}
