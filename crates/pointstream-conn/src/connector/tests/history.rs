@@ -60,16 +60,6 @@ fn what_cannot_be_read_says_why_and_other_facets_go_on() {
 }
 
 #[test]
-fn a_synchronisation_that_will_not_happen_leaves_the_status_as_it_was() {
-    let mut sim = keeper(|_| ());
-    sim.input(Input::History(key(0), Span::ALL, 1));
-    sim.input(Input::HisDone(key(0), Ok(())));
-    sim.input(Input::HisPending(vec![key(0)]));
-    sim.input(Input::HisReleased(vec![key(0), key(9)]));
-    assert_eq!((sim.his[&0].status, sim.his[&0].pending), (Status::Ok, false));
-}
-
-#[test]
 fn what_comes_unasked_of_the_past_is_converted_as_current_values_are_and_is_none() {
     let mut sim = Sim::new(Features::NONE.with_watch());
     let of = |slot, convert: Option<&str>, disabled| {
