@@ -4,8 +4,13 @@
 use std::sync::{Arc, OnceLock, Weak};
 
 use pointstream_conn::Registry;
-use pointstream_iotmp::server::{DeviceId, ServiceError, Services};
-use pointstream_iotmp::{Payload, Servers};
+use pointstream_iotmp::Servers;
+use pointstream_iotmp::server::Services;
+#[cfg(feature = "store")]
+use pointstream_iotmp::{
+    Payload,
+    server::{DeviceId, ServiceError},
+};
 
 use super::{Gateway, Shared};
 
