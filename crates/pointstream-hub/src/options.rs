@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use pointstream_patch::{Limits as PatchLimits, Options, PointerError};
+
 use crate::ItemIdPath;
 use crate::json::Style;
 
@@ -44,6 +46,8 @@ pub struct TopicOptions {
     /// says what changed, and still goes out in one segment. 256 by default, see
     /// [`SMALL_DOCUMENT_BYTES`](Self::SMALL_DOCUMENT_BYTES).
     pub slack_bytes: usize,
+    /// See [`with_array_id`](Self::with_array_id).
+    pub(crate) array_ids: Vec<(String, String)>,
 }
 
 impl TopicOptions {
@@ -77,7 +81,34 @@ impl TopicOptions {
             per_minute_max: None,
             only_mode: None,
             slack_bytes: 256,
+            array_ids: Vec::new(),
         }
+    }
+
+    /// Says by which value the elements of some arrays of the document are told apart: `elements` is the
+    /// pointer of the elements, with `*` for any token (`/quotes/*`), `id` the pointer to the value within
+    /// one (`/symbol`). An element that changed is then patched where it stands, also where others come
+    /// and go before it. Without it the first scalar member is taken that no two elements share.
+    ///
+    /// # Errors
+    ///
+    /// One of the pointers is none.
+    pub fn with_array_id(mut self, elements: &str, id: &str) -> Result<Self, PointerError> {
+        Options::default().key(elements, id)?;
+        self.array_ids.push((elements.to_owned(), id.to_owned()));
+        Ok(self)
+    }
+
+    /// How documents are compared.
+    pub(crate) fn patch(&self, limits: &PatchLimits) -> Options {
+        let mut patch = Options::new(limits);
+        patch.slack = self.slack_bytes;
+        patch.slack_document_bytes_max = Self::SMALL_DOCUMENT_BYTES;
+        for (elements, id) in &self.array_ids {
+            // They were looked at when they were said.
+            let _ = patch.key(elements, id);
+        }
+        patch
     }
 
     pub(crate) const fn style(&self) -> Style {

@@ -103,9 +103,7 @@ impl Topic {
     pub fn new(epoch: Epoch, options: &TopicOptions, limits: &Limits) -> Self {
         let mut patch_limits = pointstream_patch::Limits::default();
         patch_limits.bytes_max = limits.document_bytes_max;
-        let mut patch = Options::new(&patch_limits);
-        patch.slack = options.slack_bytes;
-        patch.slack_document_bytes_max = TopicOptions::SMALL_DOCUMENT_BYTES;
+        let patch = options.patch(&patch_limits);
         let mut topic = Self {
             now: Instant::ORIGIN,
             seed: epoch.seed(),

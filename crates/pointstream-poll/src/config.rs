@@ -248,7 +248,7 @@ pub(crate) fn basic(user: &str, password: &str) -> Result<HeaderValue, ConfigErr
 }
 
 /// What the client itself sends, or what concerns a connection and not a request.
-const OWN_HEADERS: [HeaderName; 13] = [
+const OWN_HEADERS: [HeaderName; 14] = [
     header::HOST,
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -262,6 +262,7 @@ const OWN_HEADERS: [HeaderName; 13] = [
     header::IF_MODIFIED_SINCE,
     header::RANGE,
     header::VIA,
+    header::FORWARDED,
 ];
 
 #[cfg(test)]

@@ -313,11 +313,13 @@ fn validators(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
 const VALIDATOR_BYTES_MAX: usize = 1_024;
 
 /// What every poll carries.
-const OWN_HEADERS: [(HeaderName, &str); 4] = [
+const OWN_HEADERS: [(HeaderName, &str); 5] = [
     (header::ACCEPT, "application/json"),
     (header::ACCEPT_ENCODING, "gzip"),
     (header::USER_AGENT, concat!("pointstream/", env!("CARGO_PKG_VERSION"))),
     (header::VIA, "1.1 pointstream"),
+    // RFC 7239: it is asked for others, who are not told.
+    (header::FORWARDED, "for=unknown;by=_pointstream"),
 ];
 
 #[cfg(test)]

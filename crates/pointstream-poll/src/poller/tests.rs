@@ -73,6 +73,7 @@ fn a_document_is_asked_for_while_it_is_wanted() {
     assert_eq!(fetch.headers["accept"], "application/json");
     assert_eq!(fetch.headers["accept-encoding"], "gzip");
     assert_eq!(fetch.headers["via"], "1.1 pointstream");
+    assert_eq!(fetch.headers["forwarded"], "for=unknown;by=_pointstream");
     assert!(fetch.headers.get("if-none-match").is_none());
     assert_eq!(poller.poll_timeout(), None, "one fetch at a time");
     poller.handle_answer(at(5_100), answer(200, &[], "[1]"));

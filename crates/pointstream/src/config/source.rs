@@ -19,13 +19,26 @@ pub struct SourceConfig {
     pub source: pointstream_poll::shell::Source,
     /// What may be fetched from beside the public Internet, as `192.168.1.0/24:80` or `plc.local:80`.
     pub allow_targets: Vec<String>,
+    /// By which value the elements of arrays are told apart: the pointer of the elements, and to the
+    /// value within one. See `TopicOptions::with_array_id`.
+    pub array_ids: BTreeMap<String, String>,
 }
 
 #[cfg(feature = "poll")]
 impl SourceConfig {
     /// Polls a source for the topic of this name.
     pub const fn new(id: Id, source: pointstream_poll::shell::Source) -> Self {
-        Self { id, source, allow_targets: Vec::new() }
+        Self { id, source, allow_targets: Vec::new(), array_ids: BTreeMap::new() }
+    }
+
+    /// The options of the topic.
+    pub(crate) fn topic_options(
+        &self,
+    ) -> Result<pointstream_hub::TopicOptions, pointstream_patch::PointerError> {
+        let options = pointstream_hub::TopicOptions::text();
+        self.array_ids
+            .iter()
+            .try_fold(options, |options, (elements, id)| options.with_array_id(elements, id))
     }
 
     /// What may be fetched from.
@@ -58,6 +71,8 @@ pub(super) struct SourceTable {
     always: bool,
     #[serde(default)]
     allow_targets: Vec<String>,
+    #[serde(default)]
+    array_ids: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,7 +155,9 @@ impl SourceTable {
         source.always_on = self.always;
         let mut resolved = SourceConfig::new(self.id.into_inner(), source);
         resolved.allow_targets = self.allow_targets;
+        resolved.array_ids = self.array_ids;
         resolved.targets().map_err(|error| error.to_string())?;
+        resolved.topic_options().map_err(|error| format!("array_ids: {error}"))?;
         Ok(resolved)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pointstream_hub::{Hub, TopicId, TopicOptions};
+use pointstream_hub::{Hub, TopicId};
 use pointstream_point::Id;
 use pointstream_poll::shell::{ClientOptions, Pollers};
 use pointstream_time::Seed;
@@ -68,7 +68,7 @@ impl Sources {
             if let Ok(own) = config.listen().parse() {
                 targets.forbid(own);
             }
-            let options = TopicOptions::text();
+            let options = source.topic_options().map_err(|error| told(&error))?;
             let topic = hub.create(id.as_str(), options).map_err(|error| told(&error))?;
             let client = ClientOptions::new(targets);
             let added = self.pollers.add(&topic, source.source.clone(), client, seed.split());

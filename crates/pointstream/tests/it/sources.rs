@@ -56,7 +56,7 @@ async fn a_source_becomes_a_topic_and_goes_with_its_configuration() {
     let source = |path: &str| {
         config(&format!(
             "[[source]]\nid = \"prices\"\nurl = \"http://{addr}{path}\"\npoll_time = \"500ms\"\n\
-             payload_pointer = \"/data\"\nallow_targets = [\"127.0.0.0/8:{}\"]\n\
+             payload_pointer = \"/data\"\narray_ids = {{ \"/rows/*\" = \"/id\" }}\nallow_targets = [\"127.0.0.0/8:{}\"]\n\
              auth = {{ kind = \"query\", parameters = {{ key = \"k\" }} }}\n",
             addr.port()
         ))
@@ -88,6 +88,7 @@ fn what_is_wrong_with_a_source_is_told_with_its_place() {
         ("url = \"ftp://a/\"", "the URL needs the scheme http or https"),
         ("url = \"http://a/\"\npoll_time = \"1ms\"", "a period of 1ms is not within"),
         ("url = \"http://a/\"\nredirects_max = 6", "at most 5 redirects"),
+        ("url = \"http://a/\"\narray_ids = { quotes = \"/id\" }", "array_ids: "),
         ("url = \"http://a/\"\nallow_targets = [\"a\"]", "\"a\" is not a target"),
         ("url = \"http://a/\"\nheaders = { Host = \"s3cret\" }", "the header \"Host\""),
     ] {

@@ -264,3 +264,30 @@ fn a_fault_is_told_once_and_moves_no_id() {
     let mut late = topic.resume(Mode::Patch, at(3));
     assert!(topic.next(&mut late).is_none());
 }
+
+/// Each element's first scalar is its place, which is no identity.
+#[test]
+fn elements_are_told_apart_by_the_id_that_is_named() {
+    let document = |ids: &str| {
+        let rows = ids.chars().enumerate();
+        let rows =
+            rows.map(|(at, id)| json!({"at": at, "id": id, "pad": format!("pad-{id}").repeat(20)}));
+        json!({ "rows": rows.collect::<Vec<_>>() })
+    };
+    let options = TopicOptions::text().with_array_id("/rows/*", "/id").unwrap();
+    let patch_of = |options: &TopicOptions| {
+        let mut topic = Topic::new(EPOCH, options, &Limits::default());
+        topic.publish(document("abcdef").to_string().as_bytes()).unwrap();
+        let mut cursor = topic.resume(Mode::Patch, at(1));
+        topic.publish(document("xabcdf").to_string().as_bytes()).unwrap();
+        body(&topic.next(&mut cursor).unwrap())
+    };
+    let patch = patch_of(&options);
+    assert!(patch.contains("pad-x") && !patch.contains("pad-a"), "{patch}");
+    let before = document("abcdef").to_string();
+    let limits = pointstream_patch::Limits::default();
+    let after = apply(before.as_bytes(), patch.as_bytes(), &limits).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(after.as_bytes()).unwrap(), document("xabcdf"));
+    assert!(patch.len() < patch_of(&TopicOptions::text()).len());
+    assert!(TopicOptions::text().with_array_id("rows", "/id").is_err());
+}
