@@ -1,6 +1,7 @@
 //! Histories in the file of a store.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -266,7 +267,19 @@ impl History for StoredHistory {
         span: Span,
         visit: &mut dyn FnMut(HisItem) -> bool,
     ) -> Result<(), StoreError> {
-        self.store.guarded(|| self.do_read(point, span, visit))
+        // A panic of the caller is no damage of the file: it goes past the guard to the caller.
+        let mut panicked = None;
+        let mut visit = |item| {
+            catch_unwind(AssertUnwindSafe(|| visit(item))).unwrap_or_else(|panic| {
+                panicked = Some(panic);
+                false
+            })
+        };
+        let result = self.store.guarded(|| self.do_read(point, span, &mut visit));
+        match panicked {
+            Some(panic) => resume_unwind(panic),
+            None => result,
+        }
     }
 
     fn info(&self, point: &str) -> Result<Option<HisInfo>, StoreError> {

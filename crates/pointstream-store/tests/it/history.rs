@@ -207,3 +207,21 @@ fn long_texts_make_short_chunks() {
     write(&history, "p", vec![(ts(20), None)]);
     assert_eq!(history.info("p").unwrap().unwrap().size, 39);
 }
+
+#[test]
+fn a_panic_of_the_caller_is_its_own_and_no_damage() {
+    let folder = Folder::new("visitor");
+    let history = open(&folder);
+    write(&history, "p", numbers(0..3));
+    // With an item in the span, and with only the one before it.
+    for start in [0, 9] {
+        let span = Span::new(ts(start), ts(start + 1));
+        let read = || history.read("p", span, &mut |_| panic!("of the caller"));
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read)).unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"of the caller"));
+    }
+    let mut suspect = folder.file().into_os_string();
+    suspect.push(".suspect");
+    assert!(!std::path::Path::new(&suspect).exists());
+    assert_eq!(seconds(&read(&history, "p", Span::ALL)), [0, 1, 2]);
+}
