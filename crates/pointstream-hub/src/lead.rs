@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use pointstream_time::Instant;
 
 use crate::hub::Shared;
-use crate::{Cursor, Ended, Event, Hub};
+use crate::{Cursor, Ended, Event, Hub, Topic};
 
 /// One cursor for many subscribers of one view who all have the same state: what it is given, each of
 /// them is to be sent.
@@ -89,7 +89,8 @@ impl Drop for Lead {
         let wakers = {
             let mut state = self.shared.lock();
             state.leads.release(self.slot);
-            self.hub.on_detach_lead(&self.shared, &mut state, &self.cursor)
+            let detach = |topic: &mut Topic| topic.detach_lead(&self.cursor);
+            self.hub.on_detach(&self.shared, &mut state, detach)
         };
         wakers.into_iter().for_each(std::task::Waker::wake);
     }

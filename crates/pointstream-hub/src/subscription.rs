@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 
 use crate::hub::Shared;
-use crate::{Cursor, Ended, Event, Hub, Lead, Revision, TopicId};
+use crate::{Cursor, Ended, Event, Hub, Lead, Revision, Topic, TopicId};
 
 /// One subscriber's place on a topic; a `futures` stream of events.
 ///
@@ -122,7 +122,8 @@ impl Drop for Subscription {
         let (last, wakers) = {
             let mut state = self.shared.lock();
             state.subscribers.release(self.slot);
-            let wakers = self.hub.on_detach(&self.shared, &mut state, &self.cursor);
+            let detach = |topic: &mut Topic| topic.detach(&self.cursor);
+            let wakers = self.hub.on_detach(&self.shared, &mut state, detach);
             (state.subscribers.is_empty() && !state.removed, wakers)
         };
         wakers.into_iter().for_each(std::task::Waker::wake);

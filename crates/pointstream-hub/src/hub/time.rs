@@ -3,7 +3,6 @@
 use std::task::Waker;
 
 use super::*;
-use crate::Cursor;
 
 impl Hub {
     /// The time, as the clock given at construction tells it; the origin without one.
@@ -61,33 +60,19 @@ impl Hub {
         lock(&self.inner.timers).set(&shared.id, old, at)
     }
 
-    /// One that read for others has gone; its view may have to be dropped some time later.
-    pub(crate) fn on_detach_lead(
-        &self,
-        shared: &Shared,
-        state: &mut State,
-        cursor: &Cursor,
-    ) -> Vec<Waker> {
-        if state.removed {
-            return Vec::new();
-        }
-        state.topic.handle_timeout(self.now());
-        state.topic.detach_lead(cursor);
-        self.settle(shared, state)
-    }
-
-    /// A reader has gone; its view may have to be dropped some time later.
+    /// A reader has gone, or one that read for others, as `detach` tells the topic; its view may have to
+    /// be dropped some time later.
     pub(crate) fn on_detach(
         &self,
         shared: &Shared,
         state: &mut State,
-        cursor: &Cursor,
+        detach: impl FnOnce(&mut Topic),
     ) -> Vec<Waker> {
         if state.removed {
             return Vec::new();
         }
         state.topic.handle_timeout(self.now());
-        state.topic.detach(cursor);
+        detach(&mut state.topic);
         self.settle(shared, state)
     }
 }

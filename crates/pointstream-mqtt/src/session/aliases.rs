@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 /// What the broker knows of a connection's topics, section 3.3.2.3.4.
 ///
-/// The first topics get the numbers that there are; later ones are written out. So a topic that is
-/// published to once does not cost one that is published to always its number.
+/// The first topics get the numbers that there are and keep them; later ones are written out, so that
+/// many topics that are published to once each do not take the numbers of others.
 #[derive(Debug, Default)]
 pub(super) struct Aliases {
     max: u16,

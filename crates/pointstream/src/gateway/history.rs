@@ -1,5 +1,6 @@
 //! Past values: what points collect of themselves, on its way into the store.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -34,6 +35,9 @@ pub(crate) struct Histories {
     pub(super) pending: Pending,
     /// Whether the last write failed.
     failing: bool,
+    /// Whether devices are to wait with what they tell unasked. Connectors look at it each time that they
+    /// wait, so that it stands outside of the gateway's lock.
+    pub(super) crowded: Arc<AtomicBool>,
     /// Held while a batch is on its way to the disk, so that whoever ends the gateway waits for it.
     writing: Arc<tokio::sync::Mutex<()>>,
     watch: Option<WatchId>,
@@ -110,11 +114,12 @@ impl Histories {
         collected.or_else(|| self.kept.get(&key).map(|(id, rules)| (id, rules)))
     }
 
-    /// Whether there is room for more that devices tell unasked. Where nothing can be written they do
-    /// not wait, since what they have to say of the present would wait with it; then the oldest is
+    /// Notes whether there is room for more that devices tell unasked. Where nothing can be written they
+    /// do not wait, since what they have to say of the present would wait with it; then the oldest is
     /// dropped and counted.
-    pub(super) fn has_room(&self) -> bool {
-        self.pending.past < PAST_MAX || self.failing
+    pub(super) fn note_room(&self) {
+        let crowded = self.pending.past >= PAST_MAX && !self.failing;
+        self.crowded.store(crowded, Ordering::Relaxed);
     }
 
     /// Whether anything is collected.
@@ -294,7 +299,9 @@ impl Shared {
         let (store, batch) = {
             let mut state = self.lock();
             let Some(store) = state.his.store.clone() else { return };
-            (store, state.his.pending.take(now))
+            let batch = state.his.pending.take(now);
+            state.his.note_room();
+            (store, batch)
         };
         if batch.is_empty() {
             return;
@@ -326,6 +333,7 @@ impl Shared {
                 state.his.dropped += dropped;
             }
         }
+        state.his.note_room();
     }
 
     /// Forgets what is too old or too much.

@@ -18,7 +18,7 @@ impl Histories {
         past: &[(PointKey, Result<HisItem, Fault>)],
         now: Timestamp,
     ) {
-        if self.store.is_none() {
+        if self.store.is_none() || past.is_empty() {
             return;
         }
         for (key, item) in past {
@@ -36,6 +36,7 @@ impl Histories {
                 _ => {}
             }
         }
+        self.note_room();
     }
 
     fn accept(&mut self, key: PointKey, item: &HisItem, now: Timestamp) -> Result<(), Fault> {

@@ -1,3 +1,5 @@
+#[cfg(feature = "store")]
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -471,11 +473,20 @@ pub(super) struct Follow {
     shared: Weak<Shared>,
     id: Id,
     shard: u32,
+    /// See [`Histories`](super::history::Histories).
+    #[cfg(feature = "store")]
+    crowded: Arc<AtomicBool>,
 }
 
 impl Follow {
     pub(super) fn new(shared: &Arc<Shared>, id: Id, shard: u32) -> Self {
-        Self { shared: Arc::downgrade(shared), id, shard }
+        Self {
+            id,
+            shard,
+            #[cfg(feature = "store")]
+            crowded: Arc::clone(&shared.lock().his.crowded),
+            shared: Arc::downgrade(shared),
+        }
     }
 }
 
@@ -488,7 +499,7 @@ impl Follower for Follow {
 
     #[cfg(feature = "store")]
     fn has_room(&self) -> bool {
-        self.shared.upgrade().is_none_or(|shared| shared.lock().his.has_room())
+        !self.crowded.load(Ordering::Relaxed)
     }
 
     fn on_conn(&self, view: &ConnView) {
